@@ -1,0 +1,52 @@
+"""The errors of wheelfuse. Each class carries the exit code that the command line returns for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: in which wheel, in which member of it, what it is, and what to do about it."""
+
+    what: str
+    wheel: str = ""
+    member: str = ""
+    todo: str = ""
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.wheel, self.member) if part)
+        text = f"{where}: {self.what}" if where else self.what
+        return f"{text}\n    {self.todo}" if self.todo else text
+
+
+class WheelfuseError(Exception):
+    """Base of all errors that wheelfuse raises on purpose; holds every problem found, not only the first."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problems: Problem | str | Iterable[Problem]) -> None:
+        if isinstance(problems, str):
+            problems = Problem(problems)
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(WheelfuseError):
+    """The request itself makes no sense: an unknown strategy, no inputs, an output that is also an input."""
+
+    exit_code = 2
+
+
+class InvalidInput(WheelfuseError, ValueError):
+    """An input cannot be trusted or read: damaged zip, RECORD mismatch, unreadable ELF file."""
+
+    exit_code = 3
+
+
+class ConflictError(WheelfuseError, ValueError):
+    """The inputs are sound, but cannot become one wheel without a decision of the user."""
+
+    exit_code = 4

@@ -1,0 +1,67 @@
+"""A target: one CPython ABI, the unit for which a wheel of a build matrix is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TAG = re.compile(r"cp3(\d+)(t?)")
+_SUFFIX = re.compile(r"\.cpython-3(\d+)(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """One CPython 3 ABI: ``cp313``, or ``cp313t`` for the free-threaded build (PEP 703).
+
+    Targets sort by version, the free-threaded build after the one with the GIL.
+    """
+
+    minor: int
+    free_threaded: bool = False
+
+    @classmethod
+    def parse(cls, tag: str) -> Target:
+        """The target of an ABI tag such as ``cp313t``.
+
+        Raises:
+            ValueError: *tag* is no CPython 3 ABI tag.
+        """
+        if not (match := _TAG.fullmatch(tag)):
+            raise ValueError(f"{tag!r} is not a CPython 3 ABI tag such as cp313 or cp313t")
+        return cls(int(match[1]), bool(match[2]))
+
+    @classmethod
+    def of_extension_suffix(cls, suffix: str) -> Target | None:
+        """The only CPython that imports a file with this suffix (``.cpython-313t-x86_64-linux-gnu.so``).
+
+        None for suffixes that several CPythons import (``.abi3.so``, ``.so``).
+        """
+        match = _SUFFIX.fullmatch(suffix)
+        return cls(int(match[1]), bool(match[2])) if match else None
+
+    def __str__(self) -> str:
+        return f"cp3{self.minor}{'t' if self.free_threaded else ''}"
+
+    @property
+    def python_tag(self) -> str:
+        """The python tag of PEP 425, which is the same for both builds: ``cp313``."""
+        return f"cp3{self.minor}"
+
+    @property
+    def python_version(self) -> str:
+        """Major and minor version, as ``python_version`` of PEP 508 gives it: ``3.13``."""
+        return f"3.{self.minor}"
+
+    @property
+    def soabi_tag(self) -> str:
+        """The part of SOABI that names the interpreter: ``cpython-313t``."""
+        return f"cpython-3{self.minor}{'t' if self.free_threaded else ''}"
+
+
+ALL_TARGETS = tuple(
+    target
+    for minor in range(8, 18)
+    for target in (Target(minor), Target(minor, free_threaded=True))
+    if minor >= 13 or not target.free_threaded
+)
+"""CPython 3.8 to 3.17 and the free-threaded builds, which exist since 3.13: what a tag set is proved against."""
