@@ -1,3 +1,57 @@
-"""Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them."""
+"""Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them.
+
+>>> import wheelfuse
+>>> outcome = wheelfuse.merge(["wheelhouse"], "dist", wheelfuse.MergeOptions())  # doctest: +SKIP
+>>> outcome.written.path, outcome.written.sha256  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wheelfuse.errors import ConflictError, InvalidInput, Problem, UsageError, WheelfuseError
+    from wheelfuse.fuse.api import MergeOutcome, merge, plan, split
+    from wheelfuse.fuse.options import MergeOptions, Rule
+    from wheelfuse.fuse.plan import Plan
+    from wheelfuse.fuse.split import SplitWheel
+    from wheelfuse.target import Target
+
+_HOMES = {
+    "errors": ("ConflictError", "InvalidInput", "Problem", "UsageError", "WheelfuseError"),
+    "fuse.api": ("MergeOutcome", "merge", "plan", "split"),
+    "fuse.options": ("MergeOptions", "Rule"),
+    "fuse.plan": ("Plan",),
+    "fuse.split": ("SplitWheel",),
+    "target": ("Target",),
+}
+
+__all__ = [
+    "ConflictError",
+    "InvalidInput",
+    "MergeOptions",
+    "MergeOutcome",
+    "Plan",
+    "Problem",
+    "Rule",
+    "SplitWheel",
+    "Target",
+    "UsageError",
+    "WheelfuseError",
+    "__version__",
+    "merge",
+    "plan",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a part of the API when it is first used: ``wheelfuse --version`` needs none of it."""
+    import importlib
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"wheelfuse.{module}"), name)
+    raise AttributeError(f"module 'wheelfuse' has no attribute {name!r}")

@@ -1,0 +1,283 @@
+"""What a shared object says of itself: machine, soname, needed libraries, imported and exported symbols.
+
+Headers, the dynamic section and version tables are read by pyelftools; symbol tables, which can hold
+hundreds of thousands of entries, with :mod:`struct`. Format: System V gABI, chapters 4 and 5; symbol
+versions: LSB Core, section 10.7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.construct.core import ConstructError
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+
+from wheelfuse.errors import InvalidInput, Problem
+
+MAGIC = b"\x7fELF"
+
+_ALLOC, _NOBITS = 0x2, "SHT_NOBITS"
+_BUILD_ID = ".note.gnu.build-id"
+_STB_WEAK, _STB_LOCAL = 2, 0
+_HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Import:
+    """An undefined dynamic symbol, with the version it asks for (empty: none); a weak one may stay undefined."""
+
+    name: str
+    version: str
+    weak: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Name, type, flags and size in bytes of a section."""
+
+    name: str
+    kind: str
+    flags: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The facts of one ELF file. Objects that are not dynamic (``.o`` files, GPU code) have only the first four."""
+
+    machine: str
+    bits: int
+    little_endian: bool
+    kind: str
+    soname: str = ""
+    needed: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+    imports: tuple[Import, ...] = ()
+    exports: frozenset[str] = frozenset()
+    sections: tuple[Section, ...] = ()
+    loaded_digest: str = ""
+
+    @property
+    def imported(self) -> frozenset[str]:
+        """Names of the symbols without which the file cannot be loaded: undefined and not weak."""
+        return frozenset(symbol.name for symbol in self.imports if not symbol.weak)
+
+    @property
+    def size_of_debug(self) -> int:
+        """Bytes of debug sections and of the full symbol table, which nothing needs at run time."""
+        return sum(
+            section.size
+            for section in self.sections
+            if section.name.startswith((".debug", ".zdebug")) or section.name in (".symtab", ".strtab")
+        )
+
+    def initialises(self, stem: str) -> bool:
+        """Whether import can use the file as the extension module *stem* (PEP 489, and PEP 793's PyModExport)."""
+        if stem.isascii():
+            return f"PyInit_{stem}" in self.exports or f"PyModExport_{stem}" in self.exports
+        suffix = stem.encode("punycode").decode().replace("-", "_")
+        return f"PyInitU_{suffix}" in self.exports or f"PyModExportU_{suffix}" in self.exports
+
+
+def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:
+    """Read the facts of an ELF file; *deep* adds the digest of the bytes that are loaded into memory.
+
+    Raises:
+        InvalidInput: the file is damaged, or of a form that is not understood.
+    """
+    try:
+        return _read(data, deep)
+    except (ELFError, ConstructError, struct.error, ValueError, KeyError, IndexError, OverflowError,
+            UnicodeError, AttributeError, TypeError, AssertionError, RecursionError) as error:  # fmt: skip
+        # pyelftools answers a lying header with whichever exception its parsing happens to hit.
+        raise InvalidInput(Problem(f"unreadable ELF file: {type(error).__name__}: {error}")) from error
+
+
+def _read(data: bytes | mmap, deep: bool) -> Image:
+    stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data
+    elf = ELFFile(stream)
+    machine, kind = elf["e_machine"], elf["e_type"]
+    head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
+    if kind not in ("ET_DYN", "ET_EXEC"):
+        return Image(*head)
+    sections = tuple(elf.iter_sections())
+    for section in sections:
+        if section["sh_type"] != _NOBITS and section["sh_offset"] + section["sh_size"] > len(data):
+            raise ValueError(f"section {section.name} reaches beyond the end of the file")
+    for segment in elf.iter_segments():
+        if segment["p_offset"] + segment["p_filesz"] > len(data):
+            raise ValueError("a segment reaches beyond the end of the file")
+    dynamic = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
+    if dynamic is None:
+        return Image(*head)
+    soname, needed, runpath, rpath = "", [], [], []
+    tags: Any = dynamic.iter_tags()  # pyelftools adds the attributes below to some tags only
+    for tag in tags:
+        if tag.entry.d_tag == "DT_NEEDED":
+            needed.append(sys.intern(tag.needed))
+        elif tag.entry.d_tag == "DT_SONAME":
+            soname = tag.soname
+        elif tag.entry.d_tag == "DT_RUNPATH":
+            runpath += tag.runpath.split(":")
+        elif tag.entry.d_tag == "DT_RPATH":
+            rpath += tag.rpath.split(":")
+    imports, exports = _symbols(elf, data, {section.name: section for section in sections})
+    return Image(
+        *head,
+        soname=soname,
+        needed=tuple(needed),
+        runpath=tuple(path for path in runpath or rpath if path),  # ld.so ignores RPATH beside RUNPATH
+        imports=imports,
+        exports=exports,
+        sections=tuple(
+            Section(sys.intern(s.name), str(s["sh_type"]), s["sh_flags"], s["sh_size"]) for s in sections
+        ),
+        loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
+    )
+
+
+def _symbols(
+    elf: ELFFile, data: bytes | mmap, sections: dict[str, Any]
+) -> tuple[tuple[Import, ...], frozenset[str]]:
+    table = next((s for s in sections.values() if s["sh_type"] == "SHT_DYNSYM"), None)
+    if table is None:
+        raise ValueError("no section of type SHT_DYNSYM: the section headers were stripped")
+    strings = elf.get_section(table["sh_link"])
+    start, end = strings["sh_offset"], strings["sh_offset"] + strings["sh_size"]
+    names = data[start:end]
+    versions = _versions(data, sections)
+    required = _required_versions(sections)
+    imports, exports = [], []
+    for index, (name_at, info, other, shndx) in enumerate(_entries(elf, data, table)):
+        binding = info >> 4
+        if not name_at or binding == _STB_LOCAL:
+            continue
+        name = sys.intern(names[name_at : names.index(b"\0", name_at)].decode("utf-8", "replace"))
+        if shndx == 0:
+            version = required.get(versions[index] & 0x7FFF, "") if versions else ""
+            imports.append(Import(name, version, binding == _STB_WEAK))
+        elif other & 3 not in _HIDDEN:
+            exports.append(name)
+    return tuple(sorted(imports)), frozenset(exports)
+
+
+def _entries(elf: ELFFile, data: bytes | mmap, table: Any) -> Iterator[tuple[int, int, int, int]]:
+    """st_name, st_info, st_other and st_shndx of every entry, whatever the class and byte order."""
+    order = "<" if elf.little_endian else ">"
+    if elf.elfclass == 64:
+        layout = struct.Struct(f"{order}IBBH16x")
+    else:
+        layout = struct.Struct(f"{order}I8xBBH")
+    start = table["sh_offset"]
+    count = table["sh_size"] // layout.size
+    return layout.iter_unpack(memoryview(data[start : start + count * layout.size]))
+
+
+def _versions(data: bytes | mmap, sections: dict[str, Any]) -> tuple[int, ...]:
+    section = sections.get(".gnu.version")
+    if section is None:
+        return ()
+    order = "<" if section.elffile.little_endian else ">"
+    raw = data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
+    return struct.unpack(f"{order}{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
+
+
+def _required_versions(sections: dict[str, Any]) -> dict[int, str]:
+    section = sections.get(".gnu.version_r")
+    if section is None:
+        return {}
+    return {
+        auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name)
+        for _, auxiliaries in section.iter_versions()
+        for auxiliary in auxiliaries
+    }
+
+
+def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) -> str:
+    """A digest over all that reaches memory, but for the build id: equal digests mean equal behaviour."""
+    digest = hashlib.sha256()
+    for segment in elf.iter_segments():
+        if segment["p_type"] in ("PT_LOAD", "PT_DYNAMIC", "PT_TLS", "PT_GNU_STACK", "PT_GNU_RELRO"):
+            fields = ("p_type", "p_flags", "p_vaddr", "p_memsz", "p_align")
+            digest.update(repr([segment[field] for field in fields]).encode())
+    for section in sections:
+        if not section["sh_flags"] & _ALLOC or section.name == _BUILD_ID:
+            continue
+        digest.update(
+            f"{section.name} {section['sh_type']} {section['sh_addr']} {section['sh_size']}".encode()
+        )
+        if section["sh_type"] != _NOBITS:
+            start, end = section["sh_offset"], section["sh_offset"] + section["sh_size"]
+            for position in range(start, end, 1 << 20):
+                digest.update(data[position : min(position + (1 << 20), end)])
+    return digest.hexdigest()
+
+
+_HASH_SUFFIX = re.compile(r"[0-9a-f]{8,}(?:_\d+)?")
+
+
+def masked_exports(image: Image) -> frozenset[str]:
+    """The exported names without the hashes that compilers (nvcc above all) put into internal ones."""
+    return frozenset(_HASH_SUFFIX.sub("#", name) for name in image.exports)
+
+
+_UNSTABLE_SIZE = ("SHT_NOTE", "SHT_STRTAB", "SHT_SYMTAB")
+
+
+def interchangeable(first: Image, second: Image) -> str:
+    """Why two builds of one library cannot stand for each other; empty if they can.
+
+    They can if they present the same face: soname, needed libraries, undefined symbols with versions,
+    exported symbols, and the same loaded sections of the same sizes but for padding. What remains to
+    differ is what a build that is not reproducible leaves behind: times, paths and generated names.
+    """
+    if (first.machine, first.bits, first.little_endian) != (
+        second.machine,
+        second.bits,
+        second.little_endian,
+    ):
+        return "machines differ"
+    if first.soname != second.soname:
+        return f"sonames differ ({first.soname or 'none'}, {second.soname or 'none'})"
+    if sorted(first.needed) != sorted(second.needed):
+        return "needed libraries differ: " + _difference(first.needed, second.needed)
+    if first.imports != second.imports:
+        names = ([f"{s.name}@{s.version}" for s in image.imports] for image in (first, second))
+        return "undefined symbols differ: " + _difference(*names)
+    if masked_exports(first) != masked_exports(second):
+        return "exported symbols differ: " + _difference(masked_exports(first), masked_exports(second))
+    return _layout_difference(first, second)
+
+
+_PADDING = 4096
+"""How far (bytes) the sizes of a section may differ: paths and times of a build have different lengths."""
+
+
+def _layout_difference(first: Image, second: Image) -> str:
+    layouts = [
+        {s.name: s for s in image.sections if s.flags & _ALLOC and s.name != _BUILD_ID}
+        for image in (first, second)
+    ]
+    if layouts[0].keys() != layouts[1].keys():
+        return "sections differ: " + _difference(layouts[0], layouts[1])
+    for name, one in layouts[0].items():
+        other = layouts[1][name]
+        if (one.kind, one.flags) != (other.kind, other.flags) or abs(one.size - other.size) > _PADDING:
+            return f"section {name} differs: {one.size} and {other.size} bytes"
+    return ""
+
+
+def _difference(first: Any, second: Any) -> str:
+    only = sorted(set(first) ^ set(second))
+    more = f" and {len(only) - 3} more" if len(only) > 3 else ""
+    return ", ".join(only[:3]) + more if only else "the same names in another number"

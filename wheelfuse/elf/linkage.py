@@ -1,0 +1,60 @@
+"""Which shared object of a tree satisfies which DT_NEEDED, by the rules of ld.so(8)."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from wheelfuse.elf.image import Image
+
+
+class Linkage:
+    """The DT_NEEDED edges between the shared objects of one tree, given as path -> :class:`Image`."""
+
+    def __init__(self, images: Mapping[str, Image]) -> None:
+        self.images = images
+        self._named: dict[str, set[str]] = defaultdict(set)
+        for path, image in images.items():
+            self._named[posixpath.basename(path)].add(path)
+            if image.soname:
+                self._named[image.soname].add(path)
+
+    def providers(self, path: str, needed: str) -> tuple[str, ...]:
+        """The files that may satisfy this DT_NEEDED of *path*, sorted; empty if the tree has none.
+
+        Those on its RUNPATH come first and alone. Otherwise every file of that name or soname: ld.so
+        also takes an object that is already loaded, whoever loaded it and from wherever.
+        """
+        origin = posixpath.dirname(path)
+        for directory in self.images[path].runpath:
+            expanded = directory.replace("${ORIGIN}", "$ORIGIN")
+            if expanded.startswith("$ORIGIN"):
+                candidate = posixpath.normpath(f"{origin or '.'}/{expanded[len('$ORIGIN') :]}/{needed}")
+                if candidate in self.images:
+                    return (candidate,)
+        return tuple(sorted(self._named.get(needed, ())))
+
+    def edges(self, path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each DT_NEEDED of *path* with the files of the tree that may satisfy it."""
+        for needed in self.images[path].needed:
+            yield needed, self.providers(path, needed)
+
+    def reaching(self, paths: frozenset[str]) -> frozenset[str]:
+        """*paths* and every file that needs one of them, directly or through others."""
+        users: dict[str, set[str]] = defaultdict(set)
+        for path in self.images:
+            for _, providers in self.edges(path):
+                for provider in providers:
+                    users[provider].add(path)
+        found, pending = set(paths), list(paths)
+        while pending:
+            for user in users[pending.pop()] - found:
+                found.add(user)
+                pending.append(user)
+        return frozenset(found)
+
+    def is_needed(self, path: str) -> bool:
+        """Whether any other file of the tree names this one in a DT_NEEDED."""
+        names = {posixpath.basename(path), self.images[path].soname} - {""}
+        return any(names & set(image.needed) for other, image in self.images.items() if other != path)

@@ -1,0 +1,182 @@
+"""Merge and split as functions of paths: what the command line and :mod:`wheelfuse` offer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.fuse.execute import Written, execute
+from wheelfuse.fuse.options import MergeOptions
+from wheelfuse.fuse.plan import Plan, make_plan
+from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_original
+from wheelfuse.fuse.survey import Progress, read_source, survey
+from wheelfuse.target import Target
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.writer import Timestamp, timestamp
+
+
+@dataclass(frozen=True)
+class MergeOutcome:
+    """What a merge did: the inputs (name and size in bytes of each), the plan, and the wheel (None: a dry run)."""
+
+    inputs: tuple[tuple[str, int], ...]
+    plan: Plan
+    written: Written | None
+
+
+def merge(
+    paths: Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str] = ".",
+    options: MergeOptions | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> MergeOutcome:
+    """Fuse the wheels at *paths* (files, or directories that hold some) into one.
+
+    *output* is a directory, or a file name that must be the one that the fused wheel gets. *force* lets an
+    existing file be replaced, but never an input.
+
+    Raises:
+        UsageError: no wheels, or an output that makes no sense or exists.
+        InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
+        ConflictError: the wheels are sound, but nobody may settle their differences silently.
+    """
+    with opened(find_wheels(paths)) as archives:
+        plan = _planned(archives, options, progress)
+        inputs = tuple((archive.name, archive.size) for archive in archives)
+        if dry_run:
+            return MergeOutcome(inputs, plan, None)
+        if error := plan.error():
+            raise error
+        path = _output_path(Path(output), str(plan.name), archives, force)
+        return MergeOutcome(inputs, plan, execute(plan, archives, path, _stamp(), progress))
+
+
+def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None = None) -> Plan:
+    """What :func:`merge` would do with these wheels; its conflicts and refusals are part of the plan.
+
+    Raises:
+        UsageError: no wheels.
+        InvalidInput: an input is damaged, or contradicts itself.
+        ConflictError: the wheels are not of one release, or two are for one CPython.
+    """
+    with opened(find_wheels(paths)) as archives:
+        return _planned(archives, options, None)
+
+
+def split(
+    path: str | os.PathLike[str],
+    directory: str | os.PathLike[str] = ".",
+    targets: Sequence[Target] = (),
+    *,
+    force: bool = False,
+) -> tuple[SplitWheel, ...]:
+    """Write the single-Python wheels that a fused wheel holds into *directory*; all, or those for *targets*.
+
+    Raises:
+        UsageError: the wheel is not fused, a target is not in it, or a file exists and *force* is not given.
+        InvalidInput: the wheel is damaged.
+    """
+    with opened([Path(path)]) as (archive,):
+        source = read_source(archive)
+        originals = chosen(originals_in(source), targets)
+        paths = [Path(directory) / str(original.name) for original in originals]
+        for place in paths:
+            _refuse_existing(place, [archive], force)
+        return tuple(
+            write_original(original, archive, source, place, _stamp())
+            for original, place in zip(originals, paths, strict=True)
+        )
+
+
+def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The wheel files that are meant: files as they are, of directories every ``*.whl``; each file once.
+
+    Raises:
+        UsageError: there are none, or a path does not exist.
+    """
+    found: dict[Path, Path] = {}
+    problems = []
+    for given in map(Path, paths):
+        if given.is_dir():
+            inside = sorted(given.glob("*.whl"))
+            if not inside:
+                problems.append(Problem("no wheel in this directory", str(given)))
+        elif given.exists():
+            inside = [given]
+        else:
+            problems.append(Problem("no such file or directory", str(given)))
+            continue
+        for path in inside:
+            found.setdefault(path.resolve(), path)
+    if problems:
+        raise UsageError(problems)
+    if not found:
+        raise UsageError(
+            Problem("no wheels were given", todo="Name the wheels of one release, or their directory.")
+        )
+    return list(found.values())
+
+
+@contextmanager
+def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
+    """The archives, open while the block runs; the problems of all of them in one error."""
+    problems: list[Problem] = []
+    archives = []
+    with ExitStack() as stack:
+        for path in paths:
+            try:
+                archives.append(stack.enter_context(Archive(path)))
+            except InvalidInput as error:
+                problems += error.problems
+        if problems:
+            raise InvalidInput(problems)
+        yield tuple(archives)
+
+
+def _planned(archives: Sequence[Archive], options: MergeOptions | None, progress: Progress | None) -> Plan:
+    return make_plan(survey(archives, progress), options or MergeOptions())
+
+
+def _output_path(output: Path, name: str, archives: Sequence[Archive], force: bool) -> Path:
+    """Where the fused wheel goes. Installers read the tags from the file name, so no other name will do."""
+    if output.suffix == ".whl" and not output.is_dir():
+        if output.name != name:
+            raise UsageError(
+                Problem(
+                    f"the fused wheel must be called {name}, since installers go by the tags in the name",
+                    str(output),
+                    todo=f"Give the directory: -o {output.parent}",
+                )
+            )
+        path = output
+    else:
+        path = output / name
+    _refuse_existing(path, archives, force)
+    return path
+
+
+def _refuse_existing(path: Path, archives: Sequence[Archive], force: bool) -> None:
+    if not path.exists():
+        return
+    if any(path.samefile(archive.path) for archive in archives):
+        raise UsageError(
+            Problem("the output would replace an input", str(path), todo="Choose another directory.")
+        )
+    if not force:
+        raise UsageError(
+            Problem("exists already", str(path), todo="Choose another directory, or add --force.")
+        )
+
+
+def _stamp() -> Timestamp:
+    try:
+        return timestamp(os.environ)
+    except ValueError as error:
+        raise UsageError(f"SOURCE_DATE_EPOCH is not a number of seconds: {error}") from error

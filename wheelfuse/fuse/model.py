@@ -1,0 +1,285 @@
+"""The values that flow through a merge: originals in, outputs, resolutions and conflicts out."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.patch import Undo
+from wheelfuse.target import Target
+from wheelfuse.wheel.archive import Member
+from wheelfuse.wheel.name import WheelName
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Content that lies in an input: number of the input, the member, and how to take back an edit of wheelfuse."""
+
+    archive: int
+    member: Member
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Content that wheelfuse made itself, or that the provenance of an input held."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a wheel: digest (sha256 as RECORD spells it), size in bytes, Unix mode (0: not given), content."""
+
+    digest: str
+    size: int
+    mode: int
+    source: Stored | Inline
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A file that an earlier merge did not keep: what it was, and why its bytes cannot come back."""
+
+    path: str
+    digest: str
+    size: int
+    mode: int
+    why: str
+    present: bool
+    """Whether another build's file stands in for it at that path (False: it was dropped)."""
+
+
+@dataclass(frozen=True)
+class RecordForm:
+    """How RECORD was written, so that it can be written again: order of the paths, line end, or else the whole text.
+
+    *order* holds indexes into the sorted paths.
+    """
+
+    order: tuple[int, ...] = ()
+    newline: str = "\n"
+    verbatim: str = ""
+
+
+@dataclass(frozen=True)
+class Original:
+    """One wheel of the build matrix as it left its build: a file given to merge, or one of those fused in it.
+
+    *files* has all files but RECORD. *serves* are the CPythons that would install this wheel rather than
+    another one of the set.
+    """
+
+    name: WheelName
+    sha256: str
+    size: int
+    dist_info: str
+    root_is_purelib: bool
+    requires_python: str
+    files: Mapping[str, File]
+    record: RecordForm = RecordForm()
+    losses: tuple[Loss, ...] = ()
+    serves: tuple[Target, ...] = ()
+    guessed: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others: ``cp313t``, ``cp39-abi3``, ``py3-none``."""
+        return self.name.label
+
+    @property
+    def target(self) -> Target | None:
+        return self.name.target
+
+    @property
+    def file_tag(self) -> str:
+        """The label as a part of a file name, without dots or dashes."""
+        return self.label.replace("-", "").replace(".", "_")
+
+    def lost(self, path: str) -> Loss | None:
+        """What an earlier merge did not keep at this path; another build's file may stand there now."""
+        return next((loss for loss in self.losses if loss.path == path), None)
+
+    @property
+    def sort_key(self) -> tuple[int, bool, str]:
+        """From the oldest CPython to the newest, a free-threaded build after the one with the GIL."""
+        if self.target:
+            return self.target.minor, self.target.free_threaded, self.label
+        versions = [int(tag[3:]) for tag in self.name.pythons if tag.startswith("cp3") and tag[3:].isdigit()]
+        return min(versions, default=0), False, self.label
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out about contents, each keyed by the digest of the content.
+
+    *images* of every ELF file; *contents* of small files that differ; *listings* (name, checksum, size)
+    of zip-like archives that differ.
+    """
+
+    images: Mapping[str, Image] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    listings: Mapping[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rename:
+    """How an ELF file is to be edited: its new soname (None: as it is), and DT_NEEDED names, old -> new."""
+
+    soname: str | None
+    needed: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file of the fused wheel: content, the originals that own it (labels) and its path there.
+
+    *origin* is empty for a file that no original had. *rename* asks for an edit of the ELF file.
+    """
+
+    path: str
+    file: File
+    owners: tuple[str, ...]
+    origin: str
+    rename: Rename | None = None
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A difference that was settled: which rule did it, at which path, and what came of it."""
+
+    rule: str
+    path: str
+    labels: tuple[str, ...]
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Originals (labels) that agree about a path; *present* is False where they have no such file."""
+
+    labels: tuple[str, ...]
+    present: bool = True
+
+    def __str__(self) -> str:
+        return ", ".join(self.labels)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A difference that nobody may settle silently. *details* are lines to show; *strategies* would settle it."""
+
+    path: str
+    reason: str
+    groups: tuple[Group, ...]
+    strategies: tuple[str, ...]
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A loss, and the original (label) that suffers it."""
+
+    label: str
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of one path."""
+
+    outputs: tuple[Output, ...]
+    resolutions: tuple[Resolution, ...] = ()
+    lost: tuple[Lost, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One path and what each original has there. Originals are sorted from the oldest CPython to the newest."""
+
+    path: str
+    originals: tuple[Original, ...]
+
+    @property
+    def owners(self) -> tuple[Original, ...]:
+        """The originals that have the path."""
+        return tuple(original for original in self.originals if self.path in original.files)
+
+    @property
+    def absent(self) -> tuple[Original, ...]:
+        return tuple(original for original in self.originals if self.path not in original.files)
+
+    @property
+    def variants(self) -> dict[str, tuple[Original, ...]]:
+        """digest -> the originals that have this content, oldest first."""
+        found: dict[str, tuple[Original, ...]] = {}
+        for original in self.owners:
+            digest = original.files[self.path].digest
+            found[digest] = (*found.get(digest, ()), original)
+        return found
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The same for people to read, with those that have no such file last."""
+        absent = (Group(labels(self.absent), present=False),) if self.absent else ()
+        return (*(Group(labels(originals)) for originals in self.variants.values()), *absent)
+
+    @property
+    def newest(self) -> Original:
+        """The owner for the newest CPython, whose copy is taken wherever copies are equal."""
+        return self.owners[-1]
+
+    def output(
+        self, owners: tuple[Original, ...], path: str | None = None, rename: Rename | None = None
+    ) -> Output:
+        """The newest owner's file as a member of the fused wheel, under its old path or another one."""
+        file = owners[-1].files[self.path]
+        modes = 0
+        for original in owners:
+            modes |= original.files[self.path].mode
+        truly = tuple(original for original in owners if not original.lost(self.path))
+        return Output(path or self.path, replace(file, mode=modes), labels(truly), self.path, rename)
+
+    def collapsed(self, why: str, rule: str, outcome: str, keeper: Original | None = None) -> Settled:
+        """One owner's file stands for all; the others lose theirs."""
+        keeper = keeper or self.newest
+        kept = keeper.files[self.path].digest
+        agreeing = tuple(o for o in self.owners if o.files[self.path].digest == kept)
+        lost = tuple(
+            Lost(original.label, _loss(original, self.path, why, present=True))
+            for original in self.owners
+            if original not in agreeing
+        )
+        resolution = Resolution(rule, self.path, labels(self.owners), outcome)
+        return Settled((self.output(agreeing),), (resolution,), lost)
+
+    def dropped(self, why: str, rule: str, outcome: str) -> Settled:
+        """Nobody keeps the file."""
+        lost = tuple(Lost(o.label, _loss(o, self.path, why, present=False)) for o in self.owners)
+        return Settled((), (Resolution(rule, self.path, labels(self.owners), outcome),), lost)
+
+
+def _loss(original: Original, path: str, why: str, *, present: bool) -> Loss:
+    """The loss of a file; if an earlier merge lost it already, that one still tells what it was."""
+    if earlier := original.lost(path):
+        return earlier
+    file = original.files[path]
+    return Loss(path, file.digest, file.size, file.mode, why, present)
+
+
+def labels(originals: tuple[Original, ...]) -> tuple[str, ...]:
+    return tuple(original.label for original in originals)
+
+
+def variant_path(path: str, originals: tuple[Original, ...]) -> str:
+    """Where one of several variants of a file lies: the owners' labels before the extensions of its name.
+
+    ``pkg/__config__.py`` of cp310 and cp311 becomes ``pkg/__config__.cp310.cp311.py``: the dots keep
+    Python from importing it by accident.
+    """
+    directory, name = posixpath.split(path)
+    stem, dot, extension = name.partition(".")
+    tags = ".".join(original.label for original in originals)
+    return posixpath.join(directory, f"{stem}.{tags}{dot}{extension}")

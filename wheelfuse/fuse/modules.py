@@ -1,0 +1,117 @@
+"""Extension modules by file name: which suffix, for which CPythons (importlib's EXTENSION_SUFFIXES)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wheelfuse.elf.image import Image
+from wheelfuse.target import Target
+
+_NAME = re.compile(
+    r"(?P<stem>(?:.*/)?[^/.]+)"
+    r"(?P<suffix>\.cpython-3\d+t?(?:-(?P<multiarch>[A-Za-z0-9_-]+))?\.so|\.abi3t?(?:-[A-Za-z0-9_-]+)?\.so|\.so)"
+)
+_IN_SITE_PACKAGES = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
+
+
+@dataclass(frozen=True)
+class ModuleName:
+    """A path that import may find as an extension module: path up to the suffix, and the suffix."""
+
+    stem: str
+    suffix: str
+    multiarch: str
+
+    @property
+    def name(self) -> str:
+        """Dotted name, as import knows it."""
+        return _IN_SITE_PACKAGES.sub("", self.stem).replace("/", ".")
+
+    @property
+    def short(self) -> str:
+        """The last part of the name, which the init function carries."""
+        return self.stem.rpartition("/")[2]
+
+    @property
+    def target(self) -> Target | None:
+        """The only CPython that imports it, or None where the suffix is open to several."""
+        return Target.of_extension_suffix(self.suffix)
+
+    @property
+    def stable_abi(self) -> str:
+        """``abi3`` or ``abi3t`` if the suffix claims the stable ABI, else empty."""
+        match = re.match(r"\.(abi3t?)\b", self.suffix)
+        return match[1] if match else ""
+
+    def soabi_path(self, target: Target, multiarch: str) -> str:
+        """The path under which only *target* imports it."""
+        return f"{self.stem}.{target.soabi_tag}-{multiarch}.so"
+
+
+def parse_module(path: str) -> ModuleName | None:
+    """The module name of a path with an extension suffix, or None. ``.so`` alone does not make a module yet."""
+    match = _NAME.fullmatch(path)
+    if not match or ".dist-info/" in path:
+        return None
+    return ModuleName(match["stem"], match["suffix"], match["multiarch"] or "")
+
+
+def extension_module(path: str, image: Image | None) -> ModuleName | None:
+    """The module name of a file that import can load: a specific suffix, or ``.so`` with the init function."""
+    module = parse_module(path)
+    if module is None or (module.suffix == ".so" and not (image and image.initialises(module.short))):
+        return None
+    return module
+
+
+def picks(target: Target, module: ModuleName) -> int | None:
+    """How early a CPython tries this suffix (0: first), or None if it does not know it.
+
+    Measured on CPython 3.8 to 3.15: the SOABI suffix first, the stable ABI's next, ``.so`` last. 3.13t and
+    3.14t do list ``.abi3.so``, though a classic module raises SystemError there.
+    """
+    if module.target:
+        return 0 if module.target == target else None
+    if module.suffix == ".so":
+        return 3
+    if module.stable_abi == "abi3":
+        return None if target.free_threaded and target.minor >= 15 else 1
+    return 2 if target.minor >= 15 else None
+
+
+_TRIPLETS = {
+    "x86_64": "x86_64-linux-gnu",
+    "aarch64": "aarch64-linux-gnu",
+    "i686": "i386-linux-gnu",
+    "armv7l": "arm-linux-gnueabihf",
+    "ppc64le": "powerpc64le-linux-gnu",
+    "s390x": "s390x-linux-gnu",
+    "riscv64": "riscv64-linux-gnu",
+    "loongarch64": "loongarch64-linux-gnu",
+}
+
+
+def multiarch(machine: str, libc: str, target: Target) -> str | None:
+    """The multiarch part of SOABI, from configure's PLATFORM_TRIPLET; None for machines that are not known.
+
+    CPython tells musl apart since 3.11; before, its builds on musl called themselves ``gnu``.
+    """
+    triplet = _TRIPLETS.get(machine)
+    if triplet and libc == "musl" and target.minor >= 11:
+        return triplet.replace("-gnu", "-musl")
+    return triplet
+
+
+MACHINES = {
+    "x86_64": ("EM_X86_64", 64, True),
+    "aarch64": ("EM_AARCH64", 64, True),
+    "i686": ("EM_386", 32, True),
+    "armv7l": ("EM_ARM", 32, True),
+    "ppc64le": ("EM_PPC64", 64, True),
+    "ppc64": ("EM_PPC64", 64, False),
+    "s390x": ("EM_S390", 64, False),
+    "riscv64": ("EM_RISCV", 64, True),
+    "loongarch64": ("EM_LOONGARCH", 64, True),
+}
+"""Machine of a platform tag -> e_machine, bits, and whether it is little-endian (gABI, figure 4-2)."""

@@ -1,0 +1,146 @@
+"""What the user decides about a merge: the same on the command line, in pyproject.toml and in Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wheelfuse.errors import UsageError
+from wheelfuse.target import Target
+
+STRATEGIES = ("keep", "drop", "newest", "oldest", "dispatch", "rename")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``GLOB=STRATEGY``: how to settle the differences at the paths that the glob matches.
+
+    In a glob ``*`` and ``?`` stay within one directory, ``**`` crosses them, ``[...]`` is a set.
+    Strategies: ``keep`` (a file that only some wheels have comes along for all), ``drop`` (nobody gets it),
+    ``newest``, ``oldest``, ``cp312`` (that wheel decides for all), ``dispatch`` (Python source: each
+    CPython runs its own variant), ``rename`` (modules and libraries: one copy per CPython).
+    """
+
+    glob: str
+    strategy: str
+
+    @classmethod
+    def parse(cls, text: str) -> Rule:
+        """Read ``GLOB=STRATEGY``.
+
+        Raises:
+            UsageError: it is not of that form, or names an unknown strategy.
+        """
+        glob, _, strategy = text.rpartition("=")
+        if not glob:
+            raise UsageError(f"--resolve {text!r} is not GLOB=STRATEGY")
+        if strategy not in STRATEGIES:
+            try:
+                Target.parse(strategy.partition("-")[0])
+            except ValueError:
+                known = ", ".join(STRATEGIES)
+                raise UsageError(
+                    f"--resolve {text!r}: unknown strategy {strategy!r}; there are {known}, or a target such as cp312"
+                ) from None
+        return cls(glob, strategy)
+
+    def matches(self, path: str) -> bool:
+        return _pattern(self.glob).fullmatch(path) is not None
+
+    def __str__(self) -> str:
+        return f"{self.glob}={self.strategy}"
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
+    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile(
+        "".join(
+            meanings.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
+            for part in parts
+        ),
+        re.DOTALL,
+    )
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """All decisions about one merge.
+
+    *expect*: exactly these targets must have come (empty: what Requires-Python asks for).
+    *allow_missing*: targets, or ``target:module`` pairs, that may be missing.
+    *strict*: builds that only look interchangeable are a conflict.
+    """
+
+    resolve: tuple[Rule, ...] = ()
+    expect: tuple[Target, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    strict: bool = False
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> MergeOptions:
+        """Read ``[tool.wheelfuse.merge]``: ``resolve``, ``expect``, ``allow-missing``, ``strict``.
+
+        ``resolve`` is a list of ``GLOB=STRATEGY`` or a table of glob -> strategy.
+
+        Raises:
+            UsageError: an unknown key, or a value of the wrong kind.
+        """
+        readers = {"resolve", "expect", "allow-missing", "strict"}
+        if unknown := sorted(set(table) - readers):
+            raise UsageError(f"[tool.wheelfuse.merge] has unknown keys: {', '.join(unknown)}")
+        rules = table.get("resolve", ())
+        if isinstance(rules, Mapping):
+            rules = [f"{glob}={strategy}" for glob, strategy in rules.items()]
+        strict = table.get("strict", False)
+        if not isinstance(strict, bool):
+            raise UsageError("[tool.wheelfuse.merge] strict must be true or false")
+        return cls(
+            tuple(Rule.parse(text) for text in _strings("resolve", rules)),
+            parse_targets(_strings("expect", table.get("expect", ()))),
+            parse_missing(_strings("allow-missing", table.get("allow-missing", ()))),
+            strict,
+        )
+
+    def over(self, base: MergeOptions) -> MergeOptions:
+        """These options on top of *base*: these rules come first, this expectation replaces that one."""
+        return replace(
+            self,
+            resolve=self.resolve + base.resolve,
+            expect=self.expect or base.expect,
+            allow_missing=self.allow_missing + base.allow_missing,
+            strict=self.strict or base.strict,
+        )
+
+
+def _strings(key: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f"[tool.wheelfuse.merge] {key} must be a list of strings")
+    return tuple(value)
+
+
+def parse_targets(texts: Iterable[str]) -> tuple[Target, ...]:
+    """Targets from ``cp310,cp311`` and the like, sorted and without repetition.
+
+    Raises:
+        UsageError: one of them is no target.
+    """
+    try:
+        return tuple(
+            sorted({Target.parse(part.strip()) for text in texts for part in text.split(",") if part.strip()})
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def parse_missing(texts: Iterable[str]) -> tuple[str, ...]:
+    """Holes that are accepted: ``cp314``, or ``cp314:pkg._module`` for one module of it.
+
+    Raises:
+        UsageError: one of them names no target.
+    """
+    holes = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    parse_targets(hole.partition(":")[0] for hole in holes)
+    return tuple(holes)

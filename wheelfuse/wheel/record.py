@@ -1,0 +1,76 @@
+"""RECORD: the list of a wheel's files with their digests (PEP 376, PEP 427)."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wheelfuse.errors import InvalidInput, Problem
+
+UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+"""Files of ``.dist-info`` that RECORD lists without a digest (PEP 427)."""
+
+STRONG_HASHES = ("sha256", "sha384", "sha512")
+"""PEP 427 wants sha256 or better; anything weaker proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """One row: path, name of the hash, digest (urlsafe base64 without padding), size in bytes (-1: not given)."""
+
+    path: str
+    algorithm: str
+    digest: str
+    size: int
+
+
+def encode_digest(digest: bytes) -> str:
+    """A digest as RECORD spells it: urlsafe base64, no padding."""
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def hex_digest(encoded: str) -> str:
+    """The hexadecimal form of a digest as RECORD spells it."""
+    return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).hex()
+
+
+def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
+    """The rows of a RECORD.
+
+    Raises:
+        InvalidInput: it is not UTF-8, no CSV of three columns, or lists a path twice.
+    """
+    problems = []
+    entries: dict[str, RecordEntry] = {}
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(Problem(f"RECORD cannot be read: {error}")) from error
+    for number, row in enumerate(rows, 1):
+        if not row:
+            continue
+        try:
+            path, hash_value, size = row
+            algorithm, _, digest = hash_value.partition("=")
+            entry = RecordEntry(path, algorithm, digest.rstrip("="), int(size) if size else -1)
+        except ValueError:
+            problems.append(Problem(f"RECORD line {number} is not 'path,hash,size': {','.join(row)[:120]!r}"))
+            continue
+        if entries.setdefault(path, entry) is not entry:
+            problems.append(Problem("listed twice in RECORD", member=path))
+    if problems:
+        raise InvalidInput(problems)
+    return tuple(entries.values())
+
+
+def format_record(entries: Iterable[RecordEntry], newline: str = "\n") -> bytes:
+    """The text of a RECORD with these rows, in this order."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator=newline)
+    for entry in entries:
+        hash_value = f"{entry.algorithm}={entry.digest}" if entry.algorithm else ""
+        writer.writerow((entry.path, hash_value, entry.size if entry.size >= 0 else ""))
+    return buffer.getvalue().encode("utf-8")

@@ -1,0 +1,149 @@
+"""A wheel: its name, its files, and what its ``.dist-info`` says, all held against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name, canonicalize_version
+
+from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
+from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
+from wheelfuse.wheel.name import WheelName
+from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_record
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel whose directory, RECORD, WHEEL and METADATA agree. The digests of its members are in *record*,
+    but not yet held against their content: that is for who reads the content anyway.
+
+    *members* and *record* are keyed by path; RECORD itself has no row in *record* worth looking at.
+    """
+
+    name: WheelName
+    dist_info: str
+    members: Mapping[str, Member]
+    record: Mapping[str, RecordEntry]
+    record_bytes: bytes
+    wheel_file: WheelFile
+    metadata: Headers
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def record_path(self) -> str:
+        return f"{self.dist_info}/RECORD"
+
+    @property
+    def requires_python(self) -> str:
+        """The value of Requires-Python; empty if there is none."""
+        found = self.metadata.get_all("Requires-Python")
+        return found[0].flat if found else ""
+
+
+def read_wheel(archive: Archive) -> Wheel:
+    """Read a wheel's own statements about itself.
+
+    Raises:
+        InvalidInput: with every contradiction found, each naming the wheel and the member.
+    """
+    name = WheelName.parse(archive.name)
+    members = {member.path: member for member in archive.members}
+    dist_info = _dist_info(archive, name, members)
+    contents = {}
+    for file in ("RECORD", "WHEEL", "METADATA"):
+        if (path := f"{dist_info}/{file}") not in members:
+            raise InvalidInput(archive.problem("missing; the wheel cannot be trusted without it", path))
+        contents[file] = archive.read(members[path])
+    try:
+        current = "RECORD"
+        record = {entry.path: entry for entry in parse_record(contents["RECORD"])}
+        current = "WHEEL"
+        wheel_file = parse_wheel_file(contents["WHEEL"])
+        current = "METADATA"
+        metadata = parse_headers(contents["METADATA"])
+    except InvalidInput as error:
+        raise InvalidInput(
+            archive.problem(problem.what, problem.member or f"{dist_info}/{current}")
+            for problem in error.problems
+        ) from error
+    problems = [
+        *_record_problems(archive, dist_info, members, record),
+        *_symlink_problems(archive, members),
+        *_metadata_problems(archive, name, f"{dist_info}/METADATA", metadata),
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    warnings = tuple(_warnings(archive, name, dist_info, members, wheel_file))
+    return Wheel(name, dist_info, members, record, contents["RECORD"], wheel_file, metadata, warnings)
+
+
+def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:
+    found = {
+        path.split("/")[0] for path in members if path.split("/")[0].endswith(".dist-info") and "/" in path
+    }
+    same = [
+        directory
+        for directory in found
+        if len(parts := directory[: -len(".dist-info")].split("-")) == 2
+        and (str(canonicalize_name(parts[0])), str(canonicalize_version(parts[1]))) == name.project
+    ]
+    if len(found) != 1 or len(same) != 1:
+        shown = ", ".join(sorted(found)) or "none"
+        raise InvalidInput(archive.problem(f"needs exactly one directory {name.dist_info}, but has: {shown}"))
+    return same[0]
+
+
+def _record_problems(
+    archive: Archive, dist_info: str, members: Mapping[str, Member], record: Mapping[str, RecordEntry]
+) -> Iterator[Problem]:
+    exempt = {f"{dist_info}/{file}" for file in UNHASHED}
+    for path in members.keys() - record.keys() - exempt:
+        yield archive.problem("not listed in RECORD", path, "Build the wheel again, or remove the file.")
+    for path in record.keys() - members.keys() - exempt:
+        yield archive.problem("listed in RECORD, but not in the wheel", path)
+    for path, entry in record.items():
+        if path in exempt or path not in members:
+            continue
+        if not entry.digest:
+            yield archive.problem("listed in RECORD without a digest", path)
+        elif entry.algorithm not in STRONG_HASHES:
+            yield archive.problem(
+                f"digest by {entry.algorithm} in RECORD; PEP 427 wants sha256 or better", path
+            )
+        if entry.size not in (-1, members[path].size):
+            yield archive.problem(f"RECORD says {entry.size} bytes, but it has {members[path].size}", path)
+
+
+def _symlink_problems(archive: Archive, members: Mapping[str, Member]) -> Iterator[Problem]:
+    for member in members.values():
+        if member.is_symlink:
+            destination = archive.read(member).decode("utf-8", "replace") if member.size < 4096 else "/"
+            if symlink_escapes(member.path, destination):
+                yield archive.problem(f"symbolic link out of the wheel, to {destination[:80]!r}", member.path)
+
+
+def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:
+    for field, expected in zip(("Name", "Version"), name.project, strict=True):
+        values = [header.flat for header in metadata.get_all(field)]
+        if len(values) != 1:
+            yield archive.problem(f"needs one field {field}, but has {len(values)}", path)
+            continue
+        found = canonicalize_name(values[0]) if field == "Name" else canonicalize_version(values[0])
+        if found != expected:
+            yield archive.problem(f"{field} is {values[0]}, but the file name says {expected}", path)
+
+
+def _warnings(
+    archive: Archive, name: WheelName, dist_info: str, members: Mapping[str, Member], wheel_file: WheelFile
+) -> Iterator[Problem]:
+    for file in UNHASHED[1:]:
+        if (path := f"{dist_info}/{file}") in members:
+            yield archive.problem("a signature cannot survive a change of the wheel: it is left out", path)
+    if set(wheel_file.tags) != set(name.tags):
+        tags = ", ".join(wheel_file.tags) or "none"
+        what = f"Tag says {tags}; installers go by the file name, and so does wheelfuse"
+        if wheel_file.unread:
+            what += f" (after a blank line, where nobody reads: {', '.join(wheel_file.unread)[:200]})"
+        yield archive.problem(what, f"{dist_info}/WHEEL")
