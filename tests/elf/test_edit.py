@@ -323,16 +323,19 @@ def test_the_program_header_table_is_not_grown_beyond_its_limit() -> None:
         rename(Minimal(null_segments=0xFFFE - 4).build(), needed=MINIMAL_NAMES)
 
 
+def tag_offset(data: bytes, tag: int) -> int:
+    """Where in a minimal object the entry with this tag lies."""
+    (dynamic,) = ELFFile(BytesIO(data)).iter_segments("PT_DYNAMIC")
+    start: int = dynamic["p_offset"]
+    return next(offset for offset in count(start, 16) if struct.unpack_from("<q", data, offset)[0] == tag)
+
+
 def with_tag(tag: int, value: int, *, instead_of: int | None = None) -> bytes:
     """A minimal object in which a tag of the dynamic section has another value, or replaces another tag."""
     data = bytearray(Minimal().build())
-    (dynamic,) = ELFFile(BytesIO(bytes(data))).iter_segments("PT_DYNAMIC")
-    start, size = dynamic["p_offset"], dynamic["p_filesz"]
-    for offset in range(start, start + size, 16):
-        if struct.unpack_from("<q", data, offset)[0] == (tag if instead_of is None else instead_of):
-            struct.pack_into("<qQ", data, offset, tag, value)
-            return bytes(data)
-    raise AssertionError(tag)
+    offset = tag_offset(bytes(data), tag if instead_of is None else instead_of)
+    struct.pack_into("<qQ", data, offset, tag, value)
+    return bytes(data)
 
 
 def poked(offset: int, value: bytes) -> bytes:
@@ -357,6 +360,7 @@ DYNSTR_SECTION = ELFFile(BytesIO(Minimal().build()))["e_shoff"] + 64
         (with_tag(0x6FFFFFFB, 0x08000000, instead_of=29), "a program"),
         (poked(DYNAMIC_SEGMENT, b"\0"), "0 dynamic sections"),
         (poked(DYNAMIC_SEGMENT + 8, b"\1"), "not where its address says"),
+        (poked(FIRST_LOAD + 40, b"\0\0"), "no loader maps"),
         (poked(FIRST_LOAD + 48, b"\1\1"), "no loader maps"),
         (poked(FIRST_LOAD + 16, b"\0\0\1"), "do not ascend"),
         (poked(54, b"\40"), "program headers of 32 bytes"),
@@ -381,6 +385,18 @@ DYNSTR_SECTION = ELFFile(BytesIO(Minimal().build()))["e_shoff"] + 64
 def test_what_is_not_understood_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         rename(data, soname="new.so", needed=MINIMAL_NAMES)
+
+
+def test_an_edit_that_would_change_another_table_is_refused() -> None:
+    """A needed version that lies in the dynamic section, in the value of a tag that means something else."""
+    sound = Minimal().build()
+    name = sound.index(BOUND.encode()) - sound.index(b"\0libsubject")
+    value = tag_offset(sound, 29) + 8
+    data = bytearray(with_tag(0x70000005, name << 32 | 1, instead_of=29))
+    struct.pack_into("<qQ", data, tag_offset(sound, 0x6FFFFFFE), 0x6FFFFFFE, value + Minimal().page)
+    assert rename(bytes(data), soname="new.so", needed={}) is not None
+    with pytest.raises(InvalidInput, match="would damage the dynamic section"):
+        rename(bytes(data), needed=MINIMAL_NAMES)
 
 
 @pytest.mark.parametrize("name", ["", "lib\0.so", "lib\ud800.so"])

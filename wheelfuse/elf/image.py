@@ -174,10 +174,7 @@ def _symbols(
 def _entries(elf: ELFFile, data: bytes | mmap, table: Any) -> Iterator[tuple[int, int, int, int]]:
     """st_name, st_info, st_other and st_shndx of every entry, whatever the class and byte order."""
     order = "<" if elf.little_endian else ">"
-    if elf.elfclass == 64:
-        layout = struct.Struct(f"{order}IBBH16x")
-    else:
-        layout = struct.Struct(f"{order}I8xBBH")
+    layout = struct.Struct(f"{order}IBBH16x" if elf.elfclass == 64 else f"{order}I8xBBH")
     start = table["sh_offset"]
     count = table["sh_size"] // layout.size
     return layout.iter_unpack(memoryview(data[start : start + count * layout.size]))
@@ -231,9 +228,6 @@ def masked_exports(image: Image) -> frozenset[str]:
     return frozenset(_HASH_SUFFIX.sub("#", name) for name in image.exports)
 
 
-_UNSTABLE_SIZE = ("SHT_NOTE", "SHT_STRTAB", "SHT_SYMTAB")
-
-
 def interchangeable(first: Image, second: Image) -> str:
     """Why two builds of one library cannot stand for each other; empty if they can.
 
@@ -259,8 +253,8 @@ def interchangeable(first: Image, second: Image) -> str:
     return _layout_difference(first, second)
 
 
-_PADDING = 4096
-"""How far (bytes) the sizes of a section may differ: paths and times of a build have different lengths."""
+_PADDING = 64
+"""How far (bytes) the sizes of a section may differ: one alignment unit more or less of padding."""
 
 
 def _layout_difference(first: Image, second: Image) -> str:

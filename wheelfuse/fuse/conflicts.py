@@ -17,63 +17,67 @@ _MEANING = {
     "dispatch": "each CPython runs its own",
     "rename": "one copy per CPython",
 }
+_MOST_PATHS = 12
 
 
 def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> tuple[Problem, ...]:
-    """One problem for each group of paths that differ in the same way, each with the lines that settle it."""
+    """One problem for all paths that differ in the same way, with the lines that settle them."""
     alike: dict[tuple[str, tuple[Group, ...], tuple[str, ...]], list[Conflict]] = defaultdict(list)
     for conflict in conflicts:
-        single = (conflict.path,) if conflict.details else ()
-        alike[(conflict.reason, conflict.groups, single)].append(conflict)
+        alike[(conflict.reason, conflict.groups, conflict.strategies)].append(conflict)
     everywhere = {path for original in originals for path in original.files}
-    problems = []
-    for (reason, groups, _), members in alike.items():
-        for glob, paths in _globs([conflict.path for conflict in members], everywhere):
-            problems.append(_problem(reason, groups, glob, paths, members[0], originals))
-    return tuple(problems)
+    return tuple(_problem(members, everywhere, originals) for members in alike.values())
 
 
-def _problem(
-    reason: str,
-    groups: tuple[Group, ...],
-    glob: str,
-    paths: list[str],
-    example: Conflict,
-    originals: tuple[Original, ...],
-) -> Problem:
-    lines = []
-    if len(paths) > 1:
-        shown = ", ".join(posixpath.basename(path) for path in paths[:3])
-        lines.append(f"    {len(paths)} files: {shown}{', ...' if len(paths) > 3 else ''}")
-    lines += [f"    {'' if group.present else 'not in '}{group}" for group in groups]
-    lines += [f"    {line}" for line in example.details]
+def _problem(members: list[Conflict], everywhere: set[str], originals: tuple[Original, ...]) -> Problem:
+    first = members[0]
+    paths = [conflict.path for conflict in members]
+    globs = list(_globs(paths, everywhere))
+    lines = [first.reason]
+    if len(globs) > 1:
+        lines += [f"    {glob}" for glob in globs[:_MOST_PATHS]]
+        lines += [f"    and {len(globs) - _MOST_PATHS} more"] if len(globs) > _MOST_PATHS else []
+    elif len(paths) > 1:
+        names = ", ".join(posixpath.basename(path) for path in paths[:3])
+        lines.append(f"    {len(paths)} files: {names}{', ...' if len(paths) > 3 else ''}")
+    lines += [f"    {'in' if group.present else 'not in'} {group}" for group in first.groups]
+    lines += [f"    {line}".rstrip() for line in first.details]
+    title = globs[0] if len(globs) == 1 else f"{len(paths)} files"
+    return Problem("\n".join(lines), member=title, todo=_advice(first, globs, len(paths), originals))
+
+
+def _advice(example: Conflict, globs: list[str], count: int, originals: tuple[Original, ...]) -> str:
     words = {
-        "it": "them" if len(paths) > 1 else "it",
+        "it": "them" if count > 1 else "it",
         "newest": originals[-1].label,
         "oldest": originals[0].label,
     }
-    options = [f"--resolve '{glob}={strategy}'" for strategy in example.strategies]
-    width = max(map(len, options), default=0)
-    todo = "\n    ".join(
-        f"{option:<{width}}  {_MEANING.get(strategy, '{it}').format(**words)}"
-        if strategy in _MEANING
-        else f"{option:<{width}}  {strategy}'s for all"
-        for option, strategy in zip(options, example.strategies, strict=True)
-    )
-    return Problem("\n".join((reason, *lines)), member=glob, todo=f"To settle it, add one of:\n    {todo}")
+    meanings = {
+        strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
+        for strategy in example.strategies
+    }
+    if len(globs) == 1:
+        options = [f"--resolve '{globs[0]}={strategy}'" for strategy in meanings]
+        width = max(map(len, options))
+        lines = [
+            f"{option:<{width}}  {meaning}"
+            for option, meaning in zip(options, meanings.values(), strict=True)
+        ]
+        return "\n    ".join(("To settle it, add one of:", *lines))
+    choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in meanings.items())
+    lines = [f"--resolve '{glob}={example.strategies[0]}'" for glob in globs]
+    return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
 
 
-def _globs(paths: list[str], everywhere: set[str]) -> Iterator[tuple[str, list[str]]]:
-    """As few globs as name these paths and nothing else: whole directories, else single files."""
+def _globs(paths: list[str], everywhere: set[str]) -> Iterator[str]:
+    """As few globs as name these paths and no others: whole directories, else single files."""
     remaining = set(paths)
     for directory in _directories(paths):
-        prefix = f"{directory}/"
-        inside = [path for path in everywhere if path.startswith(prefix)]
-        if len(inside) > 1 and remaining.issuperset(inside):
-            remaining -= set(inside)
-            yield f"{_escaped(directory)}/**", sorted(inside)
-    for path in sorted(remaining):
-        yield _escaped(path), [path]
+        inside = {path for path in everywhere if path.startswith(f"{directory}/")}
+        if len(inside) > 1 and inside <= remaining:
+            remaining -= inside
+            yield f"{_escaped(directory)}/**"
+    yield from (_escaped(path) for path in sorted(remaining))
 
 
 def _directories(paths: list[str]) -> list[str]:

@@ -117,5 +117,5 @@ def _machine(original: Original, output: Output, image: Image) -> Iterator[Probl
         found = (image.machine, image.bits, image.little_endian)
         if expected and expected != found:
             order = "little" if image.little_endian else "big"
-            what = f"built for {image.machine} ({image.bits} bits, {order}-endian), but the wheel is for {floor.machine}"
+            what = f"a {image.bits}-bit {order}-endian file for {image.machine}, but the wheel is for {floor.machine}"
             yield Problem(what, str(original.name), output.path, "Build it on, or for, the right machine.")

@@ -116,7 +116,7 @@ def check_expected(
         t for t in ALL_TARGETS if t.minor < OLDEST_EXPECTED and t not in served and admits(requires_python, t)
     ] if requires_python else []  # fmt: skip
     notes = [
-        Problem(f"Requires-Python {requires_python} also admits {_names(old)}, which nobody supports any more: no wheel came")
+        Problem(f"Requires-Python {requires_python} also admits {_names(old)}, past their end of life: no wheel came")
     ] if old else []  # fmt: skip
     return errors, notes
 

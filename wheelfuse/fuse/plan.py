@@ -94,7 +94,7 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
         tuple(resolution for item in settled for resolution in item.resolutions),
         tuple(lost for item in settled for lost in item.lost),
         conflicts, contract.errors, refusals, warnings, _debug_bytes(outputs, facts),
-        _restored(originals, settled, facts),
+        _restored(originals, settled, conflicts, facts),
         tuple(rule for rule in dict.fromkeys(options.resolve)
               if rule in survey.remembered.resolve or rule in chosen.values()),
         holes(originals, modules),
@@ -164,7 +164,7 @@ def _touched(case: Case, context: Context) -> bool:
 
 
 def _restored(
-    originals: tuple[Original, ...], settled: Iterable[Settled], facts: Facts
+    originals: tuple[Original, ...], settled: Iterable[Settled], conflicts: Iterable[Conflict], facts: Facts
 ) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """What no output and no loss accounts for: text that was reconciled, kept as each original had it."""
     accounted: dict[str, set[str]] = {original.label: set() for original in originals}
@@ -175,8 +175,9 @@ def _restored(
         for lost in item.lost:
             accounted[lost.label].add(lost.loss.path)
     found = []
+    open_ = {conflict.path for conflict in conflicts}
     for original in originals:
-        gone = accounted[original.label] | {loss.path for loss in original.losses}
+        gone = accounted[original.label] | {loss.path for loss in original.losses} | open_
         paths = sorted(path for path in original.files if path not in gone)
         found.append(
             (

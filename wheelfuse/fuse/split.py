@@ -21,7 +21,7 @@ from wheelfuse.wheel.writer import DEFAULT_MODE, Timestamp, ZipWriter, replacing
 
 @dataclass(frozen=True)
 class SplitWheel:
-    """One wheel that came out: where it lies, for which CPython it is, what could not be restored or had to be guessed."""
+    """One wheel that came out: its path, its CPython, what could not be restored, and what had to be guessed."""
 
     path: Path
     label: str

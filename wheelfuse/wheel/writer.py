@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from wheelfuse.wheel.archive import DEFLATED, STORED, Archive, Member
+from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4s4B4HIII5HII")
@@ -184,11 +184,11 @@ def _encode(path: str) -> tuple[bytes, int]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of *path* when the block ends, complete and on disk; after an error nothing is left."""
+    """A file that becomes *path* when the block ends, complete and on disk; after an error nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".partial")
     try:
-        with os.fdopen(fd, "w+b", buffering=CHUNKED) as file:
+        with os.fdopen(fd, "w+b", buffering=CHUNK) as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())
@@ -204,13 +204,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.close(directory)
 
 
-CHUNKED = 1 << 20
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-__all__ = ["DEFAULT_MODE", "STORED", "ZipWriter", "replacing", "timestamp"]

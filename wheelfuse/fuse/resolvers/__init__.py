@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wheelfuse.fuse.model import Case, Conflict, Settled
-from wheelfuse.fuse.resolvers import archives, bytecode, dist_info, remainder, shared_objects, sources
+from wheelfuse.fuse.resolvers import (
+    archives,
+    bytecode,
+    dist_info,
+    headers,
+    remainder,
+    shared_objects,
+    sources,
+)
 from wheelfuse.fuse.resolvers.context import Context
 
 Resolver = Callable[[Case, Context], Settled | Conflict | None]
@@ -18,6 +26,7 @@ RESOLVERS: tuple[Resolver, ...] = (
     sources.resolve,
     bytecode.resolve,
     archives.resolve,
+    headers.resolve,
     remainder.resolve,
 )
 """In order; the last one takes whatever is left."""

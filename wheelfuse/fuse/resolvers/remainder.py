@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from wheelfuse.fuse.model import Case, Conflict, Settled
+from wheelfuse.fuse.model import Case, Conflict
 from wheelfuse.fuse.reconcile import unified_summary
 from wheelfuse.fuse.resolvers.context import Context
+from wheelfuse.fuse.resolvers.sources import is_importable_source
 
 _KINDS = (
-    (".pth", "a .pth file, which every CPython runs at start-up"),
-    (".pyi", "a type stub"),
-    ((".h", ".hpp", ".hxx", ".cuh", ".pxd"), "a header"),
+    (".pth", ".pth files, which every CPython runs at start-up"),
+    (".pyi", "type stubs"),
+    ((".h", ".hpp", ".hxx", ".cuh", ".pxd"), "headers"),
     (".py", "Python source"),
     (".pyc", "bytecode without a CPython's tag in its name"),
-    (".pyx", "Cython source"),
 )
 
 
-def resolve(case: Case, context: Context) -> Settled | Conflict:
-    kind = next((title for suffix, title in _KINDS if case.path.endswith(suffix)), "a data file")
+def resolve(case: Case, context: Context) -> Conflict:
     if len(case.variants) == 1:
-        return Conflict(case.path, f"{kind} that only some wheels have", case.groups, ("keep", "drop"))
-    if case.absent:
-        strategies = ("newest", "oldest", "dispatch" if case.path.endswith(".py") else "drop")
-        return Conflict(case.path, f"{kind} that differs, and that some wheels lack", case.groups, strategies)
+        return Conflict(case.path, "only some wheels have it", case.groups, ("keep", "drop"))
+    kind = next((title for suffix, title in _KINDS if case.path.endswith(suffix)), "data")
     details = unified_summary(context.texts(case), case.path)
-    return Conflict(case.path, f"{kind} that differs", case.groups, ("newest", "oldest"), details)
+    if case.absent:
+        strategies = (
+            ("dispatch", "newest", "oldest")
+            if is_importable_source(case.path)
+            else ("newest", "oldest", "drop")
+        )
+        return Conflict(
+            case.path, f"differing {kind}, and some wheels have none", case.groups, strategies, details
+        )
+    return Conflict(case.path, f"differing {kind}", case.groups, ("newest", "oldest"), details)

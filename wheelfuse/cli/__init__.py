@@ -1,0 +1,72 @@
+"""The command line. One module for each command, loaded when it is called: ``--version`` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from wheelfuse import __version__
+from wheelfuse.errors import WheelfuseError
+
+_COMMANDS = ("merge", "split")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wheelfuse.cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wheelfuse")
+def cli() -> None:
+    """Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them.
+
+    Exit codes: 0 done, 2 the call makes no sense, 3 an input cannot be trusted or read, 4 the wheels cannot
+    become one without a decision of yours, 5 the output could not be written.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    try:
+        cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except WheelfuseError as error:
+        show_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe has enough; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}; nothing was written", err=True)
+        sys.exit(5)
+    sys.exit(0)
+
+
+def show_error(error: WheelfuseError) -> None:
+    """All problems on stderr, one after another."""
+    for problem in error.problems:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=color(sys.stderr))
+        click.echo(str(problem), err=True)
+
+
+def color(stream: object) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and bool(getattr(stream, "isatty", lambda: False)())

@@ -1,0 +1,114 @@
+"""The outcome of a command as JSON: an API, described by the schemas beside this file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from wheelfuse.errors import Problem, WheelfuseError
+from wheelfuse.fuse.api import MergeOutcome
+from wheelfuse.fuse.model import Conflict, Loss
+from wheelfuse.fuse.split import SplitWheel
+
+SCHEMAS = Path(__file__).parent / "schemas"
+MERGE = "wheelfuse/merge/1"
+SPLIT = "wheelfuse/split/1"
+
+
+def outcome_to_json(outcome: MergeOutcome) -> str:
+    """What ``wheelfuse merge --json`` prints: the plan, and the wheel if one was written."""
+    plan, error = outcome.plan, outcome.plan.error()
+    written = outcome.written
+    document = {
+        "schema": MERGE,
+        "ok": error is None,
+        "inputs": [{"name": name, "size": size} for name, size in outcome.inputs],
+        "name": str(plan.name),
+        "targets": [
+            {
+                "label": original.label,
+                "wheel": str(original.name),
+                "sha256": original.sha256,
+                "serves": [str(target) for target in original.serves],
+            }
+            for original in plan.originals
+        ],
+        "modules": [
+            {"module": row.module, "files": {cell.label: cell.path for cell in row.cells}}
+            for row in plan.modules
+        ],
+        "resolutions": [
+            {"rule": r.rule, "path": r.path, "targets": list(r.labels), "outcome": r.outcome}
+            for r in plan.resolutions
+        ],
+        "not_restorable": [{"target": lost.label, **_loss(lost.loss)} for lost in plan.lost],
+        "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
+        "errors": _problems(error.problems if error else ()),
+        "warnings": _problems(plan.warnings),
+        "debug_bytes": plan.debug_bytes,
+        "output": None
+        if written is None
+        else {
+            "path": str(written.path),
+            "sha256": written.sha256,
+            "size": written.size,
+            "installed_size": written.installed_size,
+            "sum_of_inputs": sum(size for _, size in outcome.inputs),
+            "largest_input": max(size for _, size in outcome.inputs),
+        },
+    }
+    return _dump(document)
+
+
+def refusal_to_json(error: WheelfuseError) -> str:
+    """What ``wheelfuse merge --json`` prints when the inputs did not even lead to a plan, or the plan was refused."""
+    return _dump({"schema": MERGE, "ok": False, "errors": _problems(error.problems), "output": None})
+
+
+def split_to_json(wheels: Iterable[SplitWheel]) -> str:
+    """What ``wheelfuse split --json`` prints."""
+    return _dump(
+        {
+            "schema": SPLIT,
+            "wheels": [
+                {
+                    "path": str(wheel.path),
+                    "target": wheel.label,
+                    "size": wheel.size,
+                    "not_restorable": [_loss(loss) for loss in wheel.losses],
+                    "guessed": list(wheel.notes),
+                }
+                for wheel in wheels
+            ],
+        }
+    )
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return {
+        "path": loss.path,
+        "sha256": loss.digest,
+        "size": loss.size,
+        "why": loss.why,
+        "replaced": loss.present,
+    }
+
+
+def _conflict(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "path": conflict.path,
+        "reason": conflict.reason,
+        "groups": [{"targets": list(group.labels), "present": group.present} for group in conflict.groups],
+        "strategies": list(conflict.strategies),
+        "details": list(conflict.details),
+    }
+
+
+def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [{"wheel": p.wheel, "member": p.member, "what": p.what, "todo": p.todo} for p in problems]
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)

@@ -1,0 +1,37 @@
+"""A progress bar on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def bar(*, color: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar that vanishes when the block ends; call what it yields with bytes done and bytes in all.
+
+    The bytes in all change once, when verifying is over and writing begins.
+    """
+    console = Console(stderr=True, no_color=not color)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        phases = {"verifying": progress.add_task("verifying", total=None), "writing": -1}
+        last = 0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal last
+            if done < last and phases["writing"] < 0:
+                phases["writing"] = progress.add_task("writing", total=total)
+            last = done
+            task = phases["verifying"] if phases["writing"] < 0 else phases["writing"]
+            progress.update(task, completed=done, total=total)
+
+        yield advance

@@ -1,0 +1,169 @@
+"""The outcome of a command for people: pure functions from an outcome to text."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wheelfuse.fuse.api import MergeOutcome
+from wheelfuse.fuse.coverage import Cell, ModuleRow
+from wheelfuse.fuse.model import Resolution
+from wheelfuse.fuse.modules import parse_module
+from wheelfuse.fuse.plan import Plan
+from wheelfuse.fuse.split import SplitWheel
+
+MOST_ROWS = 24
+"""How many complete modules the table shows; those with a hole are always shown."""
+
+_RULES = {
+    "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
+    "renamed": "extension modules renamed, so that each CPython imports its own",
+    "per-target": "libraries bound to one CPython, one copy for each",
+    "never-loaded": "differ only in bytes that are never loaded, one copy",
+    "interchangeable": "builds of one library that present the same face, one copy",
+    "equal-members": "archives with equal members, one copy",
+    "generated-header": "headers that differ only in the version of their generator, one copy",
+    "dispatched": "Python source that differs: a dispatching module",
+    "metadata": "METADATA reconciled",
+    "entry-points": "entry points united",
+    "lines": "lines united",
+    "united": "files that only some wheels had, kept for all",
+    "all-kept": "every variant kept, named by target",
+    "bytecode": "bytecode caches",
+    "stale-bytecode": "stale bytecode dropped",
+    "by-rule": "settled by --resolve",
+}
+
+
+def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False) -> str:
+    """The report of a merge: modules by target, sizes, resolutions, and the wheel with its digest."""
+    console = Console(
+        file=io.StringIO(), width=max(width, 40), force_terminal=color, color_system="standard" if color else None,
+        highlight=False, soft_wrap=False,
+    )  # fmt: skip
+    plan = outcome.plan
+    verb = "fused into one" if outcome.written else "would be fused into one (dry run)"
+    project = f"{plan.name.distribution} {plan.name.version}"
+    console.print(Text(f"{project}: {len(plan.originals)} wheels {verb}", style="bold"))
+    console.print()
+    console.print(_modules(plan.modules, [original.label for original in plan.originals]))
+    if hidden := _hidden(plan.modules):
+        console.print(f"  and {hidden} more extension modules, there for all targets")
+    console.print()
+    for line in (*_sizes(outcome), *_resolutions(plan.resolutions), *_lost(plan)):
+        console.print(Text(line), overflow="fold")
+    console.print()
+    # On lines of their own, never wrapped: these are for copying.
+    console.print(Text(str(plan.name), style="bold green"), soft_wrap=True)
+    if outcome.written:
+        console.print(f"sha256 {outcome.written.sha256}", soft_wrap=True)
+        if str(outcome.written.path.parent) != ".":
+            console.print(f"in     {outcome.written.path.parent}", soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
+
+
+def _modules(rows: tuple[ModuleRow, ...], labels: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column("extension module", overflow="ellipsis", no_wrap=True, ratio=None, min_width=16)
+    for label in labels:
+        table.add_column(label, justify="center", no_wrap=True)
+    for row in _shown(rows):
+        table.add_row(
+            row.module, *(Text(_cell(cell), style="red" if cell.path is None else "") for cell in row.cells)
+        )
+    if not rows:
+        table.add_row("(none)", *("" for _ in labels))
+    return table
+
+
+def _shown(rows: tuple[ModuleRow, ...]) -> list[ModuleRow]:
+    complete = [row for row in rows if not row.missing]
+    return [row for row in rows if row.missing or row in complete[:MOST_ROWS]]
+
+
+def _hidden(rows: tuple[ModuleRow, ...]) -> int:
+    return len(rows) - len(_shown(rows))
+
+
+def _cell(cell: Cell) -> str:
+    """Whose file it is: the CPython's own, the stable ABI's, or one for whoever comes."""
+    if cell.path is None:
+        return "MISSING"
+    module = parse_module(cell.path)
+    if module and module.target:
+        return "own"
+    return module.stable_abi if module and module.stable_abi else "shared"
+
+
+def _sizes(outcome: MergeOutcome) -> Iterable[str]:
+    total, largest = sum(size for _, size in outcome.inputs), max(size for _, size in outcome.inputs)
+    count = len(outcome.inputs)
+    yield f"inputs     {human_size(total)} in {count} wheel{'s' * (count != 1)}, the largest {human_size(largest)}"
+    if outcome.written is None:
+        return
+    size = outcome.written.size
+    yield f"output     {human_size(size)}: {size / total:.0%} of the inputs together"
+    if count > 1:
+        yield f"download   {size / largest:.2f} times the largest input, for one user"
+    yield f"installed  {human_size(outcome.written.installed_size)}"
+    if outcome.plan.debug_bytes > 1 << 20:
+        share = outcome.plan.debug_bytes / max(outcome.written.installed_size, 1)
+        debug = human_size(outcome.plan.debug_bytes)
+        yield f"debug      {debug} of it ({share:.0%}) are debug sections and symbol tables"
+
+
+def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
+    by_rule: dict[str, list[Resolution]] = defaultdict(list)
+    for resolution in resolutions:
+        by_rule[resolution.rule].append(resolution)
+    if by_rule:
+        yield ""
+        yield "resolved"
+    for rule, members in by_rule.items():
+        yield f"  {_RULES[rule]}: {len(members)}"
+        for resolution in members[:3]:
+            yield f"    {resolution.path}: {_short(resolution.outcome)}"
+        if len(members) > 3:
+            yield (
+                f"    and {len(members) - 3} more: {', '.join(posixpath.basename(r.path) for r in members[3:7])}"
+                + (", ..." if len(members) > 7 else "")
+            )
+
+
+def _short(outcome: str) -> str:
+    return outcome if len(outcome) <= 160 else f"{outcome[:157]}..."
+
+
+def _lost(plan: Plan) -> Iterable[str]:
+    if plan.lost:
+        paths = sorted({lost.loss.path for lost in plan.lost})
+        yield ""
+        yield f"split cannot restore {len(plan.lost)} files at {len(paths)} paths, of which one copy or none was kept"
+
+
+def split_report(wheels: tuple[SplitWheel, ...]) -> str:
+    """The report of a split: the wheels, and what could not be restored or had to be guessed."""
+    lines = []
+    for wheel in wheels:
+        lines.append(f"{wheel.path}  {human_size(wheel.size)}")
+        lines += [f"    not restorable: {loss.path} ({loss.why})" for loss in wheel.losses]
+    for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes):
+        lines.append(f"guessed: {note}")
+    return "\n".join((*lines, ""))
+
+
+def human_size(size: int) -> str:
+    """A size in bytes for people, in binary units."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
