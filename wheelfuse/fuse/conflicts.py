@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Conflict, Group, Original
+from wheelfuse.fuse.modules import is_tagged_bytecode
 
 _MEANING = {
     "keep": "all CPythons get {it}",
@@ -25,14 +26,26 @@ def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> t
     alike: dict[tuple[str, tuple[Group, ...], tuple[str, ...]], list[Conflict]] = defaultdict(list)
     for conflict in conflicts:
         alike[(conflict.reason, conflict.groups, conflict.strategies)].append(conflict)
-    everywhere = {path for original in originals for path in original.files}
-    return tuple(_problem(members, everywhere, originals) for members in alike.values())
+    differing = _differing(originals)
+    return tuple(_problem(members, differing, originals) for members in alike.values())
 
 
-def _problem(members: list[Conflict], everywhere: set[str], originals: tuple[Original, ...]) -> Problem:
+def _differing(originals: tuple[Original, ...]) -> set[str]:
+    """The paths where the originals are not all the same; bytecode aside, which follows its source."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    owners: dict[str, int] = defaultdict(int)
+    for original in originals:
+        for path, file in original.files.items():
+            if not is_tagged_bytecode(path):
+                seen[path].add(file.digest)
+                owners[path] += 1
+    return {path for path in seen if len(seen[path]) > 1 or owners[path] < len(originals)}
+
+
+def _problem(members: list[Conflict], differing: set[str], originals: tuple[Original, ...]) -> Problem:
     first = members[0]
     paths = [conflict.path for conflict in members]
-    globs = list(_globs(paths, everywhere))
+    globs = list(_globs(paths, differing))
     lines = [first.reason]
     if len(globs) > 1:
         lines += [f"    {glob}" for glob in globs[:_MOST_PATHS]]
@@ -69,11 +82,11 @@ def _advice(example: Conflict, globs: list[str], count: int, originals: tuple[Or
     return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
 
 
-def _globs(paths: list[str], everywhere: set[str]) -> Iterator[str]:
-    """As few globs as name these paths and no others: whole directories, else single files."""
+def _globs(paths: list[str], differing: set[str]) -> Iterator[str]:
+    """As few globs as name these differences and no others: whole directories, else single files."""
     remaining = set(paths)
     for directory in _directories(paths):
-        inside = {path for path in everywhere if path.startswith(f"{directory}/")}
+        inside = {path for path in differing if path.startswith(f"{directory}/")}
         if len(inside) > 1 and inside <= remaining:
             remaining -= inside
             yield f"{_escaped(directory)}/**"

@@ -65,6 +65,30 @@ def extension_module(path: str, image: Image | None) -> ModuleName | None:
     return module
 
 
+_BYTECODE = re.compile(
+    r"(?P<package>(?:.*/)?)__pycache__/(?P<module>[^/]+)\.cpython-3(?P<minor>\d+)(?:\.opt-\w+)?\.pyc"
+)
+
+
+@dataclass(frozen=True)
+class Bytecode:
+    """A cache of bytecode (PEP 3147): the source it was made from, and the minor version that reads it."""
+
+    source: str
+    minor: int
+
+
+def parse_bytecode(path: str) -> Bytecode | None:
+    """What a path in ``__pycache__`` is the cache of; None for other paths."""
+    match = _BYTECODE.fullmatch(path)
+    return Bytecode(f"{match['package']}{match['module']}.py", int(match["minor"])) if match else None
+
+
+def is_tagged_bytecode(path: str) -> bool:
+    """Whether only CPythons of one version read this file."""
+    return parse_bytecode(path) is not None
+
+
 def picks(target: Target, module: ModuleName) -> int | None:
     """How early a CPython tries this suffix (0: first), or None if it does not know it.
 

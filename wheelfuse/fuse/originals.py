@@ -247,7 +247,7 @@ def assign_targets(originals: Sequence[Original]) -> tuple[Original, ...]:
     if foreign:
         raise InvalidInput(
             Problem(
-                "no CPython 3.8 to 3.17 would install it, by its tags and Requires-Python; only such wheels can be fused",
+                "no CPython 3.8 to 3.17 would install it, by its tags and Requires-Python; only such can be fused",
                 str(original.name),
                 todo="Leave it out.",
             )

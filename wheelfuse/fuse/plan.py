@@ -19,7 +19,7 @@ from wheelfuse.fuse.coverage import (
     prove_tags,
 )
 from wheelfuse.fuse.model import Case, Conflict, Facts, Lost, Original, Output, Resolution, Settled
-from wheelfuse.fuse.modules import parse_module
+from wheelfuse.fuse.modules import is_tagged_bytecode, parse_module
 from wheelfuse.fuse.options import MergeOptions, Rule
 from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.resolvers import RESOLVERS
@@ -120,11 +120,11 @@ def _cases(originals: tuple[Original, ...]) -> Iterator[Case]:
 
 
 def _rule(case: Case, options: MergeOptions) -> Rule | None:
-    """The user's word on a path. Modules that carry their CPython in the name need none: they never meet."""
+    """The user's word on a path. Files that carry their CPython in the name never meet: they can only be dropped."""
+    rule = next((rule for rule in options.resolve if rule.matches(case.path)), None)
     module = parse_module(case.path)
-    if module and module.target and len(case.variants) == 1:
-        return None
-    return next((rule for rule in options.resolve if rule.matches(case.path)), None)
+    tagged = is_tagged_bytecode(case.path) or (module and module.target and len(case.variants) == 1)
+    return None if rule and tagged and rule.strategy != "drop" else rule
 
 
 def _settle(

@@ -23,15 +23,14 @@ def bar(*, color: bool) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        phases = {"verifying": progress.add_task("verifying", total=None), "writing": -1}
+        task = progress.add_task("verifying", total=None)
         last = 0
 
         def advance(done: int, total: int) -> None:
-            nonlocal last
-            if done < last and phases["writing"] < 0:
-                phases["writing"] = progress.add_task("writing", total=total)
+            nonlocal task, last
+            if done < last:  # a new phase: what was verified is now written
+                task = progress.add_task("writing", total=total)
             last = done
-            task = phases["verifying"] if phases["writing"] < 0 else phases["writing"]
             progress.update(task, completed=done, total=total)
 
         yield advance
