@@ -16,7 +16,7 @@ from wheelfuse.elf.image import Image
 from wheelfuse.errors import ConflictError, InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Original, RecordForm, Stored
 from wheelfuse.fuse.modules import parse_module
-from wheelfuse.fuse.provenance import Input, Origin, Provenance
+from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.name import WheelName, floors, rank
 from wheelfuse.wheel.record import UNHASHED, RecordEntry, encode_digest, format_record, parse_record
@@ -89,8 +89,10 @@ def _whole(source: Source) -> Original:
 def _recorded(source: Source, provenance: Provenance, item: Input) -> Original:
     """One original of a wheel that wheelfuse fused, as the provenance tells it."""
     placed = {member.path: member for member in provenance.placed}
+    fused = _files(source)
+    del fused[f"{source.wheel.dist_info}/{FILE}"]
     files: dict[str, File] = {}
-    for path, file in _files(source).items():
+    for path, file in fused.items():
         place = placed.get(path)
         if place and (item.label not in place.owners or not place.origin):
             continue
@@ -99,8 +101,7 @@ def _recorded(source: Source, provenance: Provenance, item: Input) -> Original:
             before = source.undone[path]
             file = File(before.digest, before.size, file.mode, replace(file.source, undo=place.undo))
         files[origin] = replace(file, mode=item.modes.get(origin, file.mode))
-    stand_ins = _files(source)
-    files |= {loss.path: stand_ins[loss.path] for loss in item.losses if loss.present}
+    files |= {loss.path: fused[loss.path] for loss in item.losses if loss.present}
     for path, text in item.restore.items():
         content = text.encode()
         mode = item.modes.get(path, 0o100644)

@@ -1,0 +1,5 @@
+"""``python -m wheelfuse``."""
+
+from wheelfuse.cli import main
+
+main()
