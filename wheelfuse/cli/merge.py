@@ -16,9 +16,6 @@ from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targets
 from wheelfuse.fuse.survey import Progress
 
-LARGE = 100 << 20
-"""The public index takes files up to 100 MiB unless a project has asked for more."""
-
 
 @click.command("merge", no_args_is_help=True)
 @click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...")
@@ -139,13 +136,10 @@ def _progress(quiet: bool) -> Iterator[Progress | None]:
 def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
     from wheelfuse.report import json, text
 
-    for warning in outcome.plan.warnings:
+    for warning in outcome.warnings:
         click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=color(sys.stderr))
         click.echo(str(warning), err=True)
     written = outcome.written
-    if written and written.size > LARGE:
-        size = text.human_size(written.size)
-        click.echo(f"warning: {size}: above 100 MiB, which the public index takes only on request", err=True)
     if as_json:
         click.echo(json.outcome_to_json(outcome))
     elif quiet:

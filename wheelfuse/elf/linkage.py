@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from wheelfuse.elf.image import Image
 
@@ -15,10 +16,12 @@ class Linkage:
     def __init__(self, images: Mapping[str, Image]) -> None:
         self.images = images
         self._named: dict[str, set[str]] = defaultdict(set)
+        self._wanting: dict[str, set[str]] = defaultdict(set)
         for path, image in images.items():
-            self._named[posixpath.basename(path)].add(path)
-            if image.soname:
-                self._named[image.soname].add(path)
+            for name in _names(path, image):
+                self._named[name].add(path)
+            for needed in image.needed:
+                self._wanting[needed].add(path)
 
     def providers(self, path: str, needed: str) -> tuple[str, ...]:
         """The files that may satisfy this DT_NEEDED of *path*, sorted; empty if the tree has none.
@@ -42,19 +45,27 @@ class Linkage:
 
     def reaching(self, paths: frozenset[str]) -> frozenset[str]:
         """*paths* and every file that needs one of them, directly or through others."""
+        found, pending = set(paths), list(paths)
+        while pending:
+            for user in self._users.get(pending.pop(), set()) - found:
+                found.add(user)
+                pending.append(user)
+        return frozenset(found)
+
+    @cached_property
+    def _users(self) -> dict[str, set[str]]:
         users: dict[str, set[str]] = defaultdict(set)
         for path in self.images:
             for _, providers in self.edges(path):
                 for provider in providers:
                     users[provider].add(path)
-        found, pending = set(paths), list(paths)
-        while pending:
-            for user in users[pending.pop()] - found:
-                found.add(user)
-                pending.append(user)
-        return frozenset(found)
+        return users
 
     def is_needed(self, path: str) -> bool:
         """Whether any other file of the tree names this one in a DT_NEEDED."""
-        names = {posixpath.basename(path), self.images[path].soname} - {""}
-        return any(names & set(image.needed) for other, image in self.images.items() if other != path)
+        return any(self._wanting.get(name, set()) - {path} for name in _names(path, self.images[path]))
+
+
+def _names(path: str, image: Image) -> set[str]:
+    """Under which names a DT_NEEDED may ask for a file."""
+    return {posixpath.basename(path), image.soname} - {""}

@@ -18,6 +18,9 @@ from wheelfuse.target import Target
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.writer import Timestamp, timestamp
 
+INDEX_LIMIT = 100 << 20
+"""What the public index takes for one file by default, in bytes."""
+
 
 @dataclass(frozen=True)
 class MergeOutcome:
@@ -26,6 +29,15 @@ class MergeOutcome:
     inputs: tuple[tuple[str, int], ...]
     plan: Plan
     written: Written | None
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What deserves attention, but does not stand in the way."""
+        if self.written is None or self.written.size <= INDEX_LIMIT:
+            return self.plan.warnings
+        size = self.written.size / (1 << 20)
+        what = f"{size:.0f} MiB: the public index takes more than 100 MiB only on request"
+        return (*self.plan.warnings, Problem(what, self.written.path.name))
 
 
 def merge(

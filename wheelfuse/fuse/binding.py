@@ -7,10 +7,10 @@ becomes one per CPython itself, even if its bytes are the same in every wheel.
 
 from __future__ import annotations
 
-import functools
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from wheelfuse.abi.cpython import is_cpython_symbol
 from wheelfuse.elf.image import Image, interchangeable
@@ -20,12 +20,25 @@ from wheelfuse.fuse.modules import ModuleName, extension_module, multiarch, pick
 from wheelfuse.wheel.name import floors
 
 
+class Tree(Linkage):
+    """The shared objects of one original."""
+
+    @cached_property
+    def modules(self) -> Mapping[str, tuple[ModuleName, ...]]:
+        """The files of each extension module, by its path without suffix."""
+        found: dict[str, tuple[ModuleName, ...]] = {}
+        for path, image in self.images.items():
+            if module := extension_module(path, image):
+                found[module.stem] = (*found.get(module.stem, ()), module)
+        return found
+
+
 @dataclass(frozen=True)
 class Binding:
     """The paths that become one file per original, and the names those files get."""
 
     per_target: frozenset[str]
-    linkages: Mapping[str, Linkage]
+    linkages: Mapping[str, Tree]
     multiarchs: Mapping[str, str | None]
 
     def image(self, original: Original, path: str) -> Image | None:
@@ -85,7 +98,7 @@ def bind(
     *forced* are paths for which the user asked for that, *settled* those for which the user decided otherwise.
     """
     linkages = {
-        original.label: Linkage(
+        original.label: Tree(
             {
                 path: image
                 for path, file in original.files.items()
@@ -104,7 +117,7 @@ def bind(
     return Binding(per_target, linkages, {original.label: _multiarch(original) for original in originals})
 
 
-def _must_multiply(case: Case, linkages: Mapping[str, Linkage]) -> bool:
+def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
     """Whether a shared object cannot be one file for all, seen for itself."""
     images = [
         linkages[o.label].images[case.path] for o in case.owners if case.path in linkages[o.label].images
@@ -122,14 +135,10 @@ def _must_multiply(case: Case, linkages: Mapping[str, Linkage]) -> bool:
     )
 
 
-def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Linkage]) -> bool:
+def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Tree]) -> bool:
     """Whether a CPython whose wheel lacks this module file would import it from the fused wheel."""
     for original in case.absent:
-        siblings = [
-            other
-            for path, image in linkages[original.label].images.items()
-            if (other := extension_module(path, image)) and other.stem == module.stem
-        ]
+        siblings = linkages[original.label].modules.get(module.stem, ())
         for target in original.serves:
             own = min((p for other in siblings if (p := picks(target, other)) is not None), default=99)
             place = picks(target, module)
@@ -138,12 +147,12 @@ def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Linkage]) -> bo
     return False
 
 
-def is_bound(case: Case, linkages: Mapping[str, Linkage]) -> bool:
+def is_bound(case: Case, linkages: Mapping[str, Tree]) -> bool:
     """Whether the library imports symbols of CPython, itself or through what it links."""
     return any(_python_bound(linkages[original.label], case.path) for original in case.owners)
 
 
-def _python_bound(linkage: Linkage, path: str) -> bool:
+def _python_bound(linkage: Tree, path: str) -> bool:
     seen, pending = {path}, [path]
     while pending:
         current = pending.pop()
@@ -155,17 +164,16 @@ def _python_bound(linkage: Linkage, path: str) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=4096)
 def _imports_cpython(image: Image) -> bool:
     return any(is_cpython_symbol(symbol.name) for symbol in image.imports)
 
 
-def is_reached(case: Case, linkages: Mapping[str, Linkage]) -> bool:
+def is_reached(case: Case, linkages: Mapping[str, Tree]) -> bool:
     """Whether any file of the wheels links the library; if none does, it is opened by its name at run time."""
     return any(linkages[original.label].is_needed(case.path) for original in case.owners)
 
 
-def _closure(seeds: set[str], linkages: Mapping[str, Linkage]) -> frozenset[str]:
+def _closure(seeds: set[str], linkages: Mapping[str, Tree]) -> frozenset[str]:
     """The seeds and all that reaches them, but for modules that are one per CPython by their suffix."""
     found = frozenset(seeds)
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from wheelfuse.elf.image import Image
 from wheelfuse.elf.patch import Undo
@@ -100,7 +101,11 @@ class Original:
 
     def lost(self, path: str) -> Loss | None:
         """What an earlier merge did not keep at this path; another build's file may stand there now."""
-        return next((loss for loss in self.losses if loss.path == path), None)
+        return self._losses.get(path)
+
+    @cached_property
+    def _losses(self) -> dict[str, Loss]:
+        return {loss.path: loss for loss in self.losses}
 
     @property
     def sort_key(self) -> tuple[int, bool, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.model import Case, Original, Resolution, Settled, labels
 from wheelfuse.fuse.options import Rule
-from wheelfuse.fuse.resolvers.sources import dispatched, is_importable_source
+from wheelfuse.fuse.resolvers.sources import can_dispatch, dispatched, is_importable_source
 
 RULE = "by-rule"
 
@@ -21,6 +21,10 @@ def settle_by_rule(case: Case, rule: Rule) -> Settled:
     if rule.strategy == "keep" or (rule.strategy == "dispatch" and not is_importable_source(case.path)):
         return _kept(case, rule)
     if rule.strategy == "dispatch":
+        if not can_dispatch(case):
+            raise UsageError(
+                f"--resolve {rule}: two wheels that are not for one CPython differ at {case.path}"
+            )
         return dispatched(case)
     return _decided_by(_decider(case, rule), case, rule)
 

@@ -46,7 +46,7 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
         "not_restorable": [{"target": lost.label, **_loss(lost.loss)} for lost in plan.lost],
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
         "errors": _problems(error.problems if error else ()),
-        "warnings": _problems(plan.warnings),
+        "warnings": _problems(outcome.warnings),
         "debug_bytes": plan.debug_bytes,
         "output": None
         if written is None

@@ -26,7 +26,13 @@ RULE = "dispatched"
 def resolve(case: Case, context: Context) -> Settled | Conflict | None:
     if not is_importable_source(case.path) or case.absent or len(case.variants) < 2:
         return None
-    return dispatched(case)
+    return dispatched(case) if can_dispatch(case) else None
+
+
+def can_dispatch(case: Case) -> bool:
+    """Whether the running CPython tells the variants apart: only one of them may be for whoever is left over."""
+    others = {original.files[case.path].digest for original in case.owners if original.target is None}
+    return len(others) <= 1
 
 
 def is_importable_source(path: str) -> bool:
