@@ -5,6 +5,7 @@ That makes merge associative: whatever was fused before, the rules always see th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -266,6 +267,7 @@ def _range(targets: Sequence[Target]) -> str:
 _MICROS = range(100)
 
 
+@functools.cache
 def admits(requires_python: str, target: Target) -> bool:
     """Whether Requires-Python lets any micro release of this CPython in (PEP 440 specifiers; empty: all).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -57,7 +58,7 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
         console.print(f"  and {hidden} more extension modules, there for all targets")
     console.print()
     for line in (*_sizes(outcome), *_resolutions(plan.resolutions), *_lost(plan)):
-        console.print(Text(line), overflow="fold")
+        console.print(Text(_wrapped(line, console.width)), soft_wrap=True)
     console.print()
     # On lines of their own, never wrapped: these are for copying.
     console.print(Text(str(plan.name), style="bold green"), soft_wrap=True)
@@ -100,6 +101,20 @@ def _cell(cell: Cell) -> str:
     if module and module.target:
         return "own"
     return module.stable_abi if module and module.stable_abi else "shared"
+
+
+def _wrapped(line: str, width: int) -> str:
+    """The line with its continuations indented below it; file names stay whole, to be copied."""
+    text = line.lstrip()
+    indent = " " * (len(line) - len(text))
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _sizes(outcome: MergeOutcome) -> Iterable[str]:
