@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Conflict, Group, Original
 from wheelfuse.fuse.modules import is_tagged_bytecode
+from wheelfuse.fuse.resolvers.sources import is_importable_source
 
 _MEANING = {
     "keep": "all CPythons get {it}",
     "drop": "none gets {it}",
     "newest": "{newest}'s for all",
     "oldest": "{oldest}'s for all",
-    "dispatch": "each CPython runs its own",
+    "dispatch": "each CPython imports what its own wheel had",
     "rename": "one copy per CPython",
 }
 _MOST_PATHS = 12
@@ -56,10 +57,22 @@ def _problem(members: list[Conflict], differing: set[str], originals: tuple[Orig
     lines += [f"    {'in' if group.present else 'not in'} {group}" for group in first.groups]
     lines += [f"    {line}".rstrip() for line in first.details]
     title = globs[0] if len(globs) == 1 else f"{len(paths)} files"
-    return Problem("\n".join(lines), member=title, todo=_advice(first, globs, len(paths), originals))
+    return Problem(
+        "\n".join(lines), member=title, todo=_advice(_strategies(members), globs, len(paths), originals)
+    )
 
 
-def _advice(example: Conflict, globs: list[str], count: int, originals: tuple[Original, ...]) -> str:
+def _strategies(members: list[Conflict]) -> tuple[str, ...]:
+    """Those of the conflicts; source that only some wheels have can also be hidden from the other CPythons."""
+    strategies = members[0].strategies
+    if "keep" in strategies and any(is_importable_source(conflict.path) for conflict in members):
+        strategies += ("dispatch",)
+    return strategies
+
+
+def _advice(
+    strategies: tuple[str, ...], globs: list[str], count: int, originals: tuple[Original, ...]
+) -> str:
     words = {
         "it": "them" if count > 1 else "it",
         "newest": originals[-1].label,
@@ -67,7 +80,7 @@ def _advice(example: Conflict, globs: list[str], count: int, originals: tuple[Or
     }
     meanings = {
         strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
-        for strategy in example.strategies
+        for strategy in strategies
     }
     if len(globs) == 1:
         options = [f"--resolve '{globs[0]}={strategy}'" for strategy in meanings]
@@ -78,7 +91,7 @@ def _advice(example: Conflict, globs: list[str], count: int, originals: tuple[Or
         ]
         return "\n    ".join(("To settle it, add one of:", *lines))
     choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in meanings.items())
-    lines = [f"--resolve '{glob}={example.strategies[0]}'" for glob in globs]
+    lines = [f"--resolve '{glob}={strategies[0]}'" for glob in globs]
     return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
 
 

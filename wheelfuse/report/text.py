@@ -14,13 +14,16 @@ from rich.text import Text
 
 from wheelfuse.fuse.api import MergeOutcome
 from wheelfuse.fuse.coverage import Cell, ModuleRow
-from wheelfuse.fuse.model import Resolution
+from wheelfuse.fuse.model import Loss, Resolution
 from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
 
 MOST_ROWS = 24
 """How many complete modules the table shows; those with a hole are always shown."""
+
+MOST_PATHS = 5
+"""How many paths of one kind a list shows."""
 
 _RULES = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
@@ -168,10 +171,21 @@ def split_report(wheels: tuple[SplitWheel, ...]) -> str:
     lines = []
     for wheel in wheels:
         lines.append(f"{wheel.path}  {human_size(wheel.size)}")
-        lines += [f"    not restorable: {loss.path} ({loss.why})" for loss in wheel.losses]
+        lines += _not_restorable(wheel.losses)
     for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes):
         lines.append(f"guessed: {note}")
     return "\n".join((*lines, ""))
+
+
+def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for loss in losses:
+        by_reason[loss.why].append(loss.path)
+    for why, paths in by_reason.items():
+        yield f"    not restorable: {len(paths)} file{'s' * (len(paths) != 1)} ({why})"
+        yield from (f"        {path}" for path in paths[:MOST_PATHS])
+        if len(paths) > MOST_PATHS:
+            yield f"        and {len(paths) - MOST_PATHS} more; --json names all"
 
 
 def human_size(size: int) -> str:
