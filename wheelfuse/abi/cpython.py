@@ -101,6 +101,11 @@ def has_table(target: Target) -> bool:
     return target in table().columns
 
 
+def newest_known() -> Target:
+    """The newest CPython of the table, with the GIL."""
+    return max(target for target in table().columns if not target.free_threaded)
+
+
 def exported(name: str, target: Target) -> bool | None:
     """Whether *target* exports *name*; None if the table does not know that target."""
     return target in table().targets(name) if has_table(target) else None

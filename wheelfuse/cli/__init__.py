@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -37,6 +40,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files half-written are removed
     try:
         cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
     except click.Abort:
@@ -54,10 +58,38 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}; nothing was written", err=True)
-        sys.exit(5)
+        click.echo(f"error: {_told(error)}", err=True)
+        sys.exit(CannotWrite.exit_code)
     sys.exit(0)
+
+
+class CannotWrite(WheelfuseError):
+    """The disk is full, a directory cannot be written to, or the like."""
+
+    exit_code = 5
+
+
+@contextmanager
+def refusals(command: str, *, as_json: bool) -> Iterator[None]:
+    """Around the work of a command: a refusal is printed as JSON too, if that is what stdout is for."""
+    try:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CannotWrite(f"could not write: {_told(error)}; nothing is left of the output") from error
+    except WheelfuseError as refusal:
+        if as_json:
+            from wheelfuse.report.json import refusal_to_json
+
+            click.echo(refusal_to_json(command, refusal))
+        raise
+
+
+def _told(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def show_error(error: WheelfuseError) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from wheelfuse.cli import color, show_error
-from wheelfuse.errors import UsageError, WheelfuseError
+from wheelfuse.cli import color, refusals, show_error
+from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targets
-from wheelfuse.fuse.survey import Progress
+from wheelfuse.fuse.reading import Progress
 
 
 @click.command("merge", no_args_is_help=True)
@@ -47,7 +47,9 @@ from wheelfuse.fuse.survey import Progress
 @click.option("--force", is_flag=True, help="Replace an existing output. Inputs are never replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but the path of the fused wheel.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Print nothing but the path of the fused wheel, and errors."
+)
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -71,22 +73,16 @@ def command(
     WHEEL is a file, a directory of wheels, or - to read names from standard input, one in a line. All wheels
     are verified first; every conflict is reported in one run; an error leaves no output behind.
     """
-    given = MergeOptions(
-        tuple(Rule.parse(text) for text in resolve),
-        parse_targets(expect),
-        parse_missing(allow_missing),
-        strict,
-    )
-    options = given.over(configured(config))
-    try:
+    with refusals("merge", as_json=as_json):
+        given = MergeOptions(
+            tuple(Rule.parse(text) for text in resolve),
+            parse_targets(expect),
+            parse_missing(allow_missing),
+            strict,
+        )
+        options = given.over(configured(config))
         with _progress(quiet) as progress:
             outcome = merge(_names(wheels), output, options, force=force, dry_run=dry_run, progress=progress)
-    except WheelfuseError as error:
-        if as_json:
-            from wheelfuse.report.json import refusal_to_json
-
-            click.echo(refusal_to_json(error))
-        raise
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
         show_error(refusal)
@@ -106,7 +102,11 @@ def configured(path: Path | None) -> MergeOptions:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
-    table = document.get("tool", {}).get("wheelfuse", {}).get("merge", {})
+    table: Any = document
+    for key in ("tool", "wheelfuse", "merge"):
+        table = table.get(key, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {key} must be a table")
     return MergeOptions.from_table(table)
 
 
@@ -136,7 +136,7 @@ def _progress(quiet: bool) -> Iterator[Progress | None]:
 def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
     from wheelfuse.report import json, text
 
-    for warning in outcome.warnings:
+    for warning in () if quiet else outcome.warnings:
         click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=color(sys.stderr))
         click.echo(str(warning), err=True)
     written = outcome.written

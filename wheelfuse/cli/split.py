@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from wheelfuse.cli import color
+from wheelfuse.cli import color, refusals
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
 
@@ -30,7 +30,8 @@ def command(
     """
     from wheelfuse.report import json, text
 
-    wheels = split(fused, directory, parse_targets(targets), force=force)
+    with refusals("split", as_json=as_json):
+        wheels = split(fused, directory, parse_targets(targets), force=force)
     if as_json:
         click.echo(json.split_to_json(wheels))
     elif quiet:

@@ -12,7 +12,7 @@ import io
 import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Any
@@ -26,9 +26,12 @@ from wheelfuse.errors import InvalidInput, Problem
 
 MAGIC = b"\x7fELF"
 
+_LOADABLE = ("ET_DYN", "ET_EXEC")
+_FIRST_OS_TYPE = 0xFE00  # ET_LOOS; what follows is for operating systems and processors
 _ALLOC, _NOBITS = 0x2, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
 _STB_WEAK, _STB_LOCAL = 2, 0
+_VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 
 
@@ -108,7 +111,10 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
     elf = ELFFile(stream)
     machine, kind = elf["e_machine"], elf["e_type"]
     head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
-    if kind not in ("ET_DYN", "ET_EXEC"):
+    if isinstance(kind, int) and kind < _FIRST_OS_TYPE:  # pyelftools has no name for it
+        raise ValueError(f"e_type {kind} is none that the gABI knows")
+    _check_section_headers(elf, len(data))
+    if kind not in _LOADABLE:
         return Image(*head)
     sections = tuple(elf.iter_sections())
     for section in sections:
@@ -144,6 +150,15 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
         ),
         loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
     )
+
+
+def _check_section_headers(elf: ELFFile, size: int) -> None:
+    """So that a damaged count does not make for a long loop."""
+    count, entry = elf.num_sections(), elf["e_shentsize"]
+    if count and entry != (64 if elf.elfclass == 64 else 40):
+        raise ValueError(f"e_shentsize is {entry}")
+    if elf["e_shoff"] + count * entry > size:
+        raise ValueError("the section headers reach beyond the end of the file")
 
 
 def _symbols(
@@ -193,11 +208,15 @@ def _required_versions(sections: dict[str, Any]) -> dict[int, str]:
     section = sections.get(".gnu.version_r")
     if section is None:
         return {}
-    return {
-        auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name)
-        for _, auxiliaries in section.iter_versions()
-        for auxiliary in auxiliaries
-    }
+    most = section["sh_size"] // _VERSION_ENTRY
+    if section["sh_info"] > most:
+        raise ValueError(f"section {section.name} has no room for {section['sh_info']} entries")
+    versions: dict[int, str] = {}
+    for needed, auxiliaries in section.iter_versions():
+        if needed["vn_cnt"] > most:
+            raise ValueError(f"section {section.name} has no room for {needed['vn_cnt']} versions")
+        versions |= {auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name) for auxiliary in auxiliaries}
+    return versions
 
 
 def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) -> str:
@@ -228,13 +247,18 @@ def masked_exports(image: Image) -> frozenset[str]:
     return frozenset(_HASH_SUFFIX.sub("#", name) for name in image.exports)
 
 
-def interchangeable(first: Image, second: Image) -> str:
-    """Why two builds of one library cannot stand for each other; empty if they can.
+def interchangeable(images: Sequence[Image]) -> str:
+    """Why builds of one library cannot stand for each other; empty if they can.
 
-    They can if they present the same face: soname, needed libraries, undefined symbols with versions,
-    exported symbols, and the same loaded sections of the same sizes but for padding. What remains to
+    They can if they present the same face: soname, needed libraries and where they are looked for, undefined
+    symbols with versions, exported symbols, and the same loaded sections of the same sizes. What remains to
     differ is what a build that is not reproducible leaves behind: times, paths and generated names.
     """
+    faces = (_face_difference(images[0], other) for other in images[1:])
+    return next((why for why in faces if why), "") or _layout_difference(images)
+
+
+def _face_difference(first: Image, second: Image) -> str:
     if (first.machine, first.bits, first.little_endian) != (
         second.machine,
         second.bits,
@@ -245,29 +269,39 @@ def interchangeable(first: Image, second: Image) -> str:
         return f"sonames differ ({first.soname or 'none'}, {second.soname or 'none'})"
     if sorted(first.needed) != sorted(second.needed):
         return "needed libraries differ: " + _difference(first.needed, second.needed)
+    if _own_runpath(first) != _own_runpath(second):
+        return "RUNPATHs differ"
     if first.imports != second.imports:
         names = ([f"{s.name}@{s.version}" for s in image.imports] for image in (first, second))
         return "undefined symbols differ: " + _difference(*names)
     if masked_exports(first) != masked_exports(second):
         return "exported symbols differ: " + _difference(masked_exports(first), masked_exports(second))
-    return _layout_difference(first, second)
+    return ""
 
 
+def _own_runpath(image: Image) -> list[str]:
+    """The part of RUNPATH that means anything where the wheel is installed, not where it was built."""
+    return [path for path in image.runpath if path.startswith(("$ORIGIN", "${ORIGIN}"))]
+
+
+_PADDED = (".rodata", ".dynstr", ".eh_frame")
 _PADDING = 64
-"""How far (bytes) the sizes of a section may differ: one alignment unit more or less of padding."""
+"""How far (bytes) sizes of the sections that hold text and paths may differ: one alignment unit more or less."""
 
 
-def _layout_difference(first: Image, second: Image) -> str:
+def _layout_difference(images: Sequence[Image]) -> str:
     layouts = [
-        {s.name: s for s in image.sections if s.flags & _ALLOC and s.name != _BUILD_ID}
-        for image in (first, second)
+        {s.name: s for s in image.sections if s.flags & _ALLOC and s.name != _BUILD_ID} for image in images
     ]
-    if layouts[0].keys() != layouts[1].keys():
-        return "sections differ: " + _difference(layouts[0], layouts[1])
-    for name, one in layouts[0].items():
-        other = layouts[1][name]
-        if (one.kind, one.flags) != (other.kind, other.flags) or abs(one.size - other.size) > _PADDING:
-            return f"section {name} differs: {one.size} and {other.size} bytes"
+    for layout in layouts[1:]:
+        if layout.keys() != layouts[0].keys():
+            return "sections differ: " + _difference(layout, layouts[0])
+    for name in layouts[0]:
+        builds = [layout[name] for layout in layouts]
+        sizes = [section.size for section in builds]
+        slack = _PADDING if name.startswith(_PADDED) else 0
+        if len({(section.kind, section.flags) for section in builds}) > 1 or max(sizes) - min(sizes) > slack:
+            return f"section {name} differs: {min(sizes)} and {max(sizes)} bytes"
     return ""
 
 

@@ -12,8 +12,9 @@ from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.fuse.plan import Plan, make_plan
-from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_original
-from wheelfuse.fuse.survey import Progress, read_source, survey
+from wheelfuse.fuse.reading import Progress, read_sources
+from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
+from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.writer import Timestamp, timestamp
@@ -67,7 +68,8 @@ def merge(
         if error := plan.error():
             raise error
         path = _output_path(Path(output), str(plan.name), archives, force)
-        return MergeOutcome(inputs, plan, execute(plan, archives, path, _stamp(), progress))
+        written = execute(plan, archives, path, _stamp(), overwrite=force, progress=progress)
+        return MergeOutcome(inputs, plan, written)
 
 
 def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None = None) -> Plan:
@@ -96,15 +98,10 @@ def split(
         InvalidInput: the wheel is damaged.
     """
     with opened([Path(path)]) as (archive,):
-        source = read_source(archive)
-        originals = chosen(originals_in(source), targets)
-        paths = [Path(directory) / str(original.name) for original in originals]
-        for place in paths:
-            _refuse_existing(place, [archive], force)
-        return tuple(
-            write_original(original, archive, source, place, _stamp())
-            for original, place in zip(originals, paths, strict=True)
-        )
+        originals = chosen(originals_in(read_sources((archive,))[0]), targets)
+        for original in originals:
+            _refuse_existing(Path(directory) / str(original.name), [archive], force)
+        return write_originals(originals, (archive,), Path(directory), _stamp(), overwrite=force)
 
 
 def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -168,6 +165,10 @@ def _output_path(output: Path, name: str, archives: Sequence[Archive], force: bo
                 )
             )
         path = output
+    elif output.exists() and not output.is_dir():
+        raise UsageError(
+            Problem("not a directory", str(output), todo="Name a directory, or the wheel itself.")
+        )
     else:
         path = output / name
     _refuse_existing(path, archives, force)

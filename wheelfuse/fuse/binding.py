@@ -8,15 +8,18 @@ becomes one per CPython itself, even if its bytes are the same in every wheel.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from wheelfuse.abi.cpython import is_cpython_symbol
 from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.elf.linkage import Linkage
-from wheelfuse.fuse.model import Case, Facts, Original, Rename
-from wheelfuse.fuse.modules import ModuleName, extension_module, multiarch, picks
+from wheelfuse.errors import Problem
+from wheelfuse.fuse.model import Case, Facts, Original, Output, Rename
+from wheelfuse.fuse.modules import ModuleName, extension_module, multiarch, parse_module, picks
+from wheelfuse.target import Target
 from wheelfuse.wheel.name import floors
 
 
@@ -29,8 +32,46 @@ class Tree(Linkage):
         found: dict[str, tuple[ModuleName, ...]] = {}
         for path, image in self.images.items():
             if module := extension_module(path, image):
-                found[module.stem] = (*found.get(module.stem, ()), module)
+                found[module.key] = (*found.get(module.key, ()), module)
         return found
+
+    @cached_property
+    def _exporters(self) -> Mapping[str, frozenset[str]]:
+        """Which files define a symbol that is spelt like one of CPython's."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for path, image in self.images.items():
+            for symbol in filter(is_cpython_symbol, image.exports):
+                found[symbol].add(path)
+        return {symbol: frozenset(paths) for symbol, paths in found.items()}
+
+    def cpython_imports(self, path: str) -> frozenset[str]:
+        """What a file needs that is spelt like a symbol of CPython."""
+        if path not in self._cpython_imports:
+            self._cpython_imports[path] = frozenset(filter(is_cpython_symbol, self.images[path].imported))
+        return self._cpython_imports[path]
+
+    @cached_property
+    def _cpython_imports(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def exporting(self, symbol: str) -> frozenset[str]:
+        """The files that define a symbol, one that is spelt like CPython's."""
+        return self._exporters.get(symbol, frozenset())
+
+    def reached_from(self, path: str) -> frozenset[str]:
+        """The file and all that it links within the wheel, directly or through others."""
+        if path not in self._closures:
+            seen, pending = {path}, [path]
+            while pending:
+                reached = {provider for _, providers in self.edges(pending.pop()) for provider in providers}
+                pending += reached - seen
+                seen |= reached
+            self._closures[path] = frozenset(seen)
+        return self._closures[path]
+
+    @cached_property
+    def _closures(self) -> dict[str, frozenset[str]]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -95,7 +136,8 @@ def bind(
 ) -> Binding:
     """Find the files that must become one per CPython.
 
-    *forced* are paths for which the user asked for that, *settled* those for which the user decided otherwise.
+    *forced* are paths for which the user asked for that, *settled* those for which the user decided otherwise:
+    they become so only if they reach such a file.
     """
     linkages = {
         original.label: Tree(
@@ -108,7 +150,7 @@ def bind(
         for original in originals
     }
     paths = sorted({path for linkage in linkages.values() for path in linkage.images})
-    seeds = set(forced)
+    seeds = {path for path in forced if any(path in linkage.images for linkage in linkages.values())}
     settled = set(settled)
     for path in paths:
         if path not in settled and _must_multiply(Case(path, originals), linkages):
@@ -130,15 +172,13 @@ def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
         return module.target is None and (differs or leaks(case, module, linkages))
     if not differs or not is_reached(case, linkages):
         return False
-    return is_bound(case, linkages) or not all(
-        interchangeable(images[0], image) == "" for image in images[1:]
-    )
+    return is_bound(case, linkages) or interchangeable(images) != ""
 
 
 def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Tree]) -> bool:
     """Whether a CPython whose wheel lacks this module file would import it from the fused wheel."""
     for original in case.absent:
-        siblings = linkages[original.label].modules.get(module.stem, ())
+        siblings = linkages[original.label].modules.get(module.key, ())
         for target in original.serves:
             own = min((p for other in siblings if (p := picks(target, other)) is not None), default=99)
             place = picks(target, module)
@@ -152,20 +192,8 @@ def is_bound(case: Case, linkages: Mapping[str, Tree]) -> bool:
     return any(_python_bound(linkages[original.label], case.path) for original in case.owners)
 
 
-def _python_bound(linkage: Tree, path: str) -> bool:
-    seen, pending = {path}, [path]
-    while pending:
-        current = pending.pop()
-        if _imports_cpython(linkage.images[current]):
-            return True
-        reached = {provider for _, providers in linkage.edges(current) for provider in providers}
-        pending += reached - seen
-        seen |= reached
-    return False
-
-
-def _imports_cpython(image: Image) -> bool:
-    return any(is_cpython_symbol(symbol.name) for symbol in image.imports)
+def _python_bound(tree: Tree, path: str) -> bool:
+    return any(tree.cpython_imports(reached) for reached in tree.reached_from(path))
 
 
 def is_reached(case: Case, linkages: Mapping[str, Tree]) -> bool:
@@ -188,6 +216,40 @@ def _closure(seeds: set[str], linkages: Mapping[str, Tree]) -> frozenset[str]:
         found = frozenset(reached)
 
 
+def broken_links(
+    originals: Iterable[Original], outputs: Iterable[Output], binding: Binding
+) -> Iterator[Problem]:
+    """The proof that every DT_NEEDED that a file of its own wheel satisfied is satisfied in the fused one."""
+    placed = {(label, output.origin): output for output in outputs for label in output.owners}
+    shared = {output.path: output for output in outputs}
+    for original in originals:
+        for path in binding.linkages[original.label].images:
+            output = placed.get((original.label, path))
+            module = parse_module(path)
+            if output is None or (module and module.target not in (None, original.target)):
+                continue  # a stale copy of another CPython's module is never loaded
+            renamed = dict(output.rename.needed) if output.rename else {}
+            for needed, providers in binding.linkages[original.label].edges(path):
+                there = (placed.get((original.label, p)) or shared.get(p) for p in providers)
+                if providers and not any(
+                    _answers(found, renamed.get(needed, needed), binding) for found in there
+                ):
+                    what = f"needs {renamed.get(needed, needed)}, which the fused wheel would not have"
+                    yield Problem(what, original.where, output.path, "Settle both files in the same way.")
+
+
+def _answers(provider: Output | None, needed: str, binding: Binding) -> bool:
+    """Whether an output is found under a name, as a file or by its soname."""
+    if provider is None:
+        return False
+    if posixpath.basename(provider.path) == needed:
+        return True
+    if provider.rename and provider.rename.soname:
+        return provider.rename.soname == needed
+    images = (linkage.images.get(provider.origin) for linkage in binding.linkages.values())
+    return any(image is not None and image.soname == needed for image in images)
+
+
 def _multiarch(original: Original) -> str | None:
     """The multiarch part of the suffix: as in the original's other modules, or by its machine."""
     if original.target is None:
@@ -196,5 +258,10 @@ def _multiarch(original: Original) -> str | None:
         module = extension_module(path, None)
         if module and module.target == original.target and module.multiarch:
             return module.multiarch
-    floor = floors(original.name.platforms)[0]
-    return multiarch(floor.machine, floor.libc, original.target)
+    return next(iter(sorted(multiarchs_for(original, original.target))), None)
+
+
+def multiarchs_for(original: Original, target: Target) -> frozenset[str]:
+    """What the multiarch part of a CPython's suffixes can be on the machines of a wheel; empty if not known."""
+    known = (multiarch(floor.machine, floor.libc, target) for floor in floors(original.name.platforms))
+    return frozenset(filter(None, known))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from wheelfuse.errors import Problem
@@ -97,22 +97,24 @@ def _advice(
 
 def _globs(paths: list[str], differing: set[str]) -> Iterator[str]:
     """As few globs as name these differences and no others: whole directories, else single files."""
-    remaining = set(paths)
-    for directory in _directories(paths):
-        inside = {path for path in differing if path.startswith(f"{directory}/")}
-        if len(inside) > 1 and inside <= remaining:
-            remaining -= inside
-            yield f"{_escaped(directory)}/**"
-    yield from (_escaped(path) for path in sorted(remaining))
-
-
-def _directories(paths: list[str]) -> list[str]:
-    """All directories above the paths, the topmost first."""
+    mine, all_ = _counts(paths), _counts(differing)
+    whole = {directory for directory, count in mine.items() if count == all_[directory] and count > 1}
     found = set()
     for path in paths:
-        while path := posixpath.dirname(path):
-            found.add(path)
-    return sorted(found, key=lambda directory: (directory.count("/"), directory))
+        topmost = [directory for directory in _above(path) if directory in whole][-1:]
+        found.add(f"{_escaped(topmost[0])}/**" if topmost else _escaped(path))
+    yield from sorted(found, key=lambda glob: (not glob.endswith("/**"), glob))
+
+
+def _counts(paths: Iterable[str]) -> Counter[str]:
+    """How many of the paths lie below each directory."""
+    return Counter(directory for path in paths for directory in _above(path))
+
+
+def _above(path: str) -> Iterator[str]:
+    """The directories above a path, from the nearest to the topmost."""
+    while path := posixpath.dirname(path):
+        yield path
 
 
 def _escaped(path: str) -> str:

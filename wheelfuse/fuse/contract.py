@@ -13,9 +13,9 @@ from wheelfuse.abi.cpython import ImportProblem, check_imports
 from wheelfuse.abi.limited_api import check_limited
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.binding import Binding
-from wheelfuse.fuse.model import Original, Output
-from wheelfuse.fuse.modules import MACHINES, ModuleName, extension_module
+from wheelfuse.fuse.binding import Binding, Tree
+from wheelfuse.fuse.model import Lost, Original, Output
+from wheelfuse.fuse.modules import MACHINES, ModuleName, extension_module, parse_module
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import floors
 
@@ -28,56 +28,80 @@ class Verdict:
     warnings: tuple[Problem, ...]
 
 
-def check_contracts(originals: tuple[Original, ...], outputs: Iterable[Output], binding: Binding) -> Verdict:
-    """Hold every extension module and per-CPython library against the CPython that will load it."""
+def check_contracts(
+    originals: tuple[Original, ...], outputs: Iterable[Output], lost: Iterable[Lost], binding: Binding
+) -> Verdict:
+    """Hold every extension module, and every library that it links, against the CPythons that will load it.
+
+    Those are the owners' CPythons, and those whose own file was given up for this one (*lost*).
+    """
     by_label = {original.label: original for original in originals}
-    errors: list[Problem] = []
-    warnings: list[Problem] = []
+    adopted: dict[str, tuple[Original, ...]] = {}
+    for item in lost:
+        if item.loss.present:
+            adopted[item.loss.path] = (*adopted.get(item.loss.path, ()), by_label[item.label])
+    found: dict[Problem, bool] = {}
     for output in outputs:
+        if not output.owners or not output.origin:
+            continue
         owners = [by_label[label] for label in output.owners]
-        image = binding.image(owners[-1], output.origin) if owners and output.origin else None
+        image = binding.image(owners[-1], output.origin)
         if image is None:
+            found |= dict.fromkeys(_no_module(owners[-1], output), True)
             continue
         module = extension_module(output.path, image)
         if module:
-            errors += _machine(owners[-1], output, image)
-        for problem in _import_problems(owners, output, image, module, binding):
-            found = Problem(
-                problem.message,
-                str(owners[-1].name),
-                output.path,
-                "Build this file again for the CPython that its name states." if problem.certain else "",
-            )
-            (errors if problem.certain else warnings).append(found)
-    return Verdict(tuple(errors), tuple(dict.fromkeys(warnings)))
+            found |= dict.fromkeys(_machine(owners[-1], output, image), True)
+            others = adopted.get(output.path, ())
+            for path, problem in _import_problems(owners, others, output, module, binding):
+                what = Problem(
+                    problem.message,
+                    owners[-1].where,
+                    output.path if path == output.origin else path,
+                    "Build this file again for the CPython that loads it." if problem.certain else "",
+                )
+                found[what] = found.get(what, False) or problem.certain
+    return Verdict(
+        tuple(problem for problem, certain in found.items() if certain),
+        tuple(problem for problem, certain in found.items() if not certain),
+    )
+
+
+def _no_module(original: Original, output: Output) -> Iterator[Problem]:
+    module = parse_module(output.path)
+    if module and module.suffix != ".so" and not output.file.is_symlink:
+        what = "named as an extension module, but not an ELF file that can be loaded"
+        yield Problem(what, original.where, output.path, "Build the wheel again.")
 
 
 def _import_problems(
-    owners: list[Original], output: Output, image: Image, module: ModuleName | None, binding: Binding
-) -> Iterator[ImportProblem]:
-    names = _foreign_imports(owners[-1], image, binding)
-    if module and module.stable_abi:
-        yield from check_limited(names, _limited_api(owners), free_threaded=module.stable_abi == "abi3t")
+    owners: list[Original], others: tuple[Original, ...], output: Output, module: ModuleName, binding: Binding
+) -> Iterator[tuple[str, ImportProblem]]:
+    """The problems of a module and of the libraries that it links, each with the path (in the original)."""
+    if module.stable_abi:
+        tree = binding.linkages[owners[-1].label]
+        names = tree.cpython_imports(output.origin)
+        for problem in check_limited(names, _limited_api(owners), free_threaded=module.stable_abi == "abi3t"):
+            if judged := _judged(problem, output.origin, tree):
+                yield output.origin, judged
         return
-    for target in _loaded_by(owners, output, module, binding):
-        for problem in check_imports(names, target):
-            yield problem if _is_proof(problem, owners[-1], output, binding) else _doubt(problem)
+    for original in owners:
+        if original.target is None or module.target not in (None, original.target):
+            continue
+        yield from _loaded_problems(binding.linkages[original.label], output.origin, original.target)
+    for original in others:
+        if original.target:
+            yield from _loaded_problems(binding.linkages[owners[-1].label], output.origin, original.target)
+    if module.target and module.target not in {original.target for original in owners}:
+        yield from _loaded_problems(binding.linkages[owners[-1].label], output.origin, module.target)
 
 
-def _foreign_imports(original: Original, image: Image, binding: Binding) -> frozenset[str]:
-    """What the file needs from outside of its wheel."""
-    siblings = binding.linkages[original.label].images.values()
-    return image.imported.difference(*(sibling.exports for sibling in siblings if sibling is not image))
-
-
-def _loaded_by(
-    owners: list[Original], output: Output, module: ModuleName | None, binding: Binding
-) -> tuple[Target, ...]:
-    if module and module.target:
-        return (module.target,)
-    if module or output.origin in binding.per_target:
-        return tuple(original.target for original in owners if original.target)
-    return ()
+def _loaded_problems(tree: Tree, path: str, target: Target) -> Iterator[tuple[str, ImportProblem]]:
+    """What the loader of one CPython would miss: in the file and in all of its wheel that it links."""
+    for loaded in sorted(tree.reached_from(path)):
+        for problem in check_imports(tree.cpython_imports(loaded), target):
+            if judged := _judged(problem, loaded, tree):
+                yield loaded, judged
 
 
 _SYSTEM = (
@@ -92,18 +116,27 @@ _SYSTEM = (
 )
 
 
-def _is_proof(problem: ImportProblem, original: Original, output: Output, binding: Binding) -> bool:
-    """Whether a missing symbol is proof: an unknown one may come from a library outside of the wheel."""
-    if not problem.certain or "no known CPython" not in problem.message:
-        return problem.certain
-    return all(
-        providers or name.startswith(_SYSTEM)
-        for name, providers in binding.linkages[original.label].edges(output.origin)
+def _judged(problem: ImportProblem, path: str, tree: Tree) -> ImportProblem | None:
+    """A problem in the light of the wheel's other files: None if one that is linked defines the symbol.
+
+    It is no proof if a file that is not linked defines it (that may be loaded by then), or if no CPython knows
+    the symbol and a library outside of the wheel could.
+    """
+    reached = tree.reached_from(path)
+    if problem.symbol and any(
+        problem.symbol in tree.images[other].exports for other in reached if other != path
+    ):
+        return None
+    unknown = "no known CPython" in problem.message
+    elsewhere = tree.exporting(problem.symbol) - {path}
+    foreign = unknown and any(
+        not providers and not name.startswith(_SYSTEM)
+        for other in reached
+        for name, providers in tree.edges(other)
     )
-
-
-def _doubt(problem: ImportProblem) -> ImportProblem:
-    return ImportProblem(problem.symbol, problem.message, certain=False)
+    if problem.certain and (elsewhere or foreign):
+        return ImportProblem(problem.symbol, problem.message, certain=False)
+    return problem
 
 
 def _limited_api(owners: list[Original]) -> int:
@@ -114,8 +147,7 @@ def _limited_api(owners: list[Original]) -> int:
 def _machine(original: Original, output: Output, image: Image) -> Iterator[Problem]:
     for floor in floors(original.name.platforms):
         expected = MACHINES.get(floor.machine)
-        found = (image.machine, image.bits, image.little_endian)
-        if expected and expected != found:
+        if expected and expected != (image.machine, image.bits, image.little_endian):
             order = "little" if image.little_endian else "big"
             what = f"a {image.bits}-bit {order}-endian file for {image.machine}, but the wheel is for {floor.machine}"
-            yield Problem(what, str(original.name), output.path, "Build it on, or for, the right machine.")
+            yield Problem(what, original.where, output.path, "Build it on, or for, the right machine.")

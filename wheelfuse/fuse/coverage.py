@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wheelfuse.abi.cpython import newest_known
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.binding import Binding
+from wheelfuse.fuse.binding import Binding, multiarchs_for
 from wheelfuse.fuse.model import Original, Output
-from wheelfuse.fuse.modules import ModuleName, extension_module, picks
+from wheelfuse.fuse.modules import ModuleName, extension_module, loads, picks
 from wheelfuse.fuse.options import MergeOptions
-from wheelfuse.fuse.originals import admits
+from wheelfuse.fuse.serving import admits
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.name import WheelName, accepting
 
@@ -46,90 +47,142 @@ class Found:
     output: Output
 
 
+@dataclass(frozen=True)
+class Module:
+    """One extension module and all its files in the fused wheel; the multiarchs that its CPythons may have."""
+
+    name: str
+    files: tuple[Found, ...]
+    multiarchs: tuple[tuple[Target, frozenset[str]], ...]
+
+    def picked(self, target: Target) -> Found | None:
+        """The file that import takes on one CPython, by the order of its suffixes; None if it would not load."""
+        known = dict(self.multiarchs).get(target, frozenset())
+        files = [
+            (place, file.output.path, file)
+            for file in self.files
+            if (place := picks(target, file.name)) is not None and _is_own_suffix(file.name, known)
+        ]
+        first = min(files, key=lambda item: item[:2])[2] if files else None
+        return first if first and loads(target, first.name, known) else None
+
+
+def _is_own_suffix(module: ModuleName, multiarchs: frozenset[str]) -> bool:
+    return not module.multiarch or not multiarchs or module.multiarch in multiarchs
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What stands in the way, what is worth a note, and the holes there are, in the words of ``--allow-missing``."""
+
+    errors: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+    holes: tuple[str, ...]
+
+
 def modules_of(
     outputs: Iterable[Output], originals: tuple[Original, ...], binding: Binding
-) -> tuple[Found, ...]:
-    """The extension modules of the fused wheel."""
+) -> tuple[Module, ...]:
+    """The extension modules of the fused wheel, sorted by name."""
     by_label = {original.label: original for original in originals}
-    found = []
+    multiarchs = tuple((target, multiarchs_for(o, target)) for o in originals for target in o.serves)
+    found: dict[str, list[Found]] = {}
     for output in outputs:
         if output.owners and output.origin:
             image = binding.image(by_label[output.owners[-1]], output.origin)
             if image and (module := extension_module(output.path, image)):
-                found.append(Found(module, output))
-    return tuple(found)
+                found.setdefault(module.key, []).append(Found(module, output))
+    return tuple(Module(files[0].name.name, tuple(files), multiarchs) for _, files in sorted(found.items()))
 
 
-def matrix(modules: Iterable[Found], originals: tuple[Original, ...]) -> tuple[ModuleRow, ...]:
+def matrix(modules: Iterable[Module], originals: tuple[Original, ...]) -> tuple[ModuleRow, ...]:
     """Which file each original's CPythons import for each extension module."""
     return tuple(
-        ModuleRow(
-            files[0].name.name,
-            tuple(Cell(original.label, _path(files, original)) for original in originals),
-        )
-        for files in by_stem(modules)
+        ModuleRow(module.name, tuple(Cell(original.label, _path(module, original)) for original in originals))
+        for module in modules
     )
 
 
-def _path(files: tuple[Found, ...], original: Original) -> str | None:
+def _path(module: Module, original: Original) -> str | None:
     """The file that is imported by all the CPythons an original serves; None if one of them finds none."""
-    if not original.serves:
-        return None
-    picked = [picked_file(files, target) for target in original.serves]
-    return picked[0].output.path if picked[0] and all(picked) else None
+    picked = [module.picked(target) for target in original.serves]
+    return picked[0].output.path if picked and picked[0] and all(picked) else None
 
 
-def picked_file(files: Iterable[Found], target: Target) -> Found | None:
-    """What import takes for one module on one CPython, by the order of its suffixes."""
-    known = [
-        (place, file.output.path, file) for file in files if (place := picks(target, file.name)) is not None
-    ]
-    return min(known, key=lambda item: item[:2])[2] if known else None
+def check_coverage(
+    name: WheelName,
+    requires_python: str,
+    originals: tuple[Original, ...],
+    modules: tuple[Module, ...],
+    options: MergeOptions,
+) -> Coverage:
+    """Hold the CPythons that came, and their modules, against those that there should be.
 
-
-def check_expected(
-    originals: tuple[Original, ...], options: MergeOptions
-) -> tuple[list[Problem], list[Problem]]:
-    """Hold the CPythons that came against those that should have: errors, and notes."""
-    served = {target for original in originals for target in original.serves}
-    own = {original.target for original in originals if original.target}
-    excused = {hole for hole in options.allow_missing if ":" not in hole}
-    if options.expect:
-        missing = [target for target in options.expect if target not in served and str(target) not in excused]
-        errors = [
-            Problem(
-                f"{target} is missing: --expect names it, and no wheel for it came", todo="Add its wheel."
-            )
-            for target in missing
-        ]
-        surplus = sorted(own - set(options.expect))
-        errors += [
-            Problem(f"{target} came, but --expect does not name it", todo="Leave the wheel out, or name it.")
-            for target in surplus
-        ]
-        return errors, []
-    requires_python = originals[-1].requires_python
+    *requires_python* is that of the fused wheel.
+    """
+    served = {target: original for original in originals for target in original.serves}
     expected = _expected(requires_python, originals)
-    missing = [target for target in expected if target not in served and str(target) not in excused]
-    errors = [_missing(missing, requires_python, own)] if missing else []
-    old = [
-        t for t in ALL_TARGETS if t.minor < OLDEST_EXPECTED and t not in served and admits(requires_python, t)
-    ] if requires_python else []  # fmt: skip
-    notes = [
-        Problem(f"Requires-Python {requires_python} also admits {_names(old)}, past their end of life: no wheel came")
-    ] if old else []  # fmt: skip
-    return errors, notes
+    errors = (
+        *_missing_targets(expected, requires_python, served, options),
+        *_over_claims(name, requires_python, served),
+        *(problem for module in modules for problem in _module_problems(module, served, options)),
+    )
+    holes = (
+        *(str(target) for target in expected if target not in served),
+        *(
+            f"{target}:{module.name}"
+            for module in modules
+            for target in sorted(served)
+            if not module.picked(target)
+        ),
+    )
+    return Coverage(errors, tuple(_old(requires_python, served)), holes)
+
+
+def _missing_targets(
+    expected: Iterable[Target], requires_python: str, served: dict[Target, Original], options: MergeOptions
+) -> Iterator[Problem]:
+    own = {original.target for original in served.values() if original.target}
+    if options.expect:
+        for target in options.expect:
+            if target not in served and str(target) not in options.allow_missing:
+                yield Problem(
+                    f"{target} is missing: --expect names it, but no wheel came", todo="Add its wheel."
+                )
+        for target in sorted(own - set(options.expect)):
+            what = f"{target} came, but --expect does not name it"
+            yield Problem(what, served[target].where, todo="Leave the wheel out, or name it.")
+        return
+    missing = [
+        target for target in expected if target not in served and str(target) not in options.allow_missing
+    ]
+    if not missing:
+        return
+    several = len(missing) > 1
+    if requires_python:
+        why = f"Requires-Python {requires_python} admits {'them' if several else 'it'}"
+    else:
+        why = "there are wheels for older and newer CPythons"
+    holes, came = ",".join(map(str, missing)), ",".join(map(str, sorted(own)))
+    yield Problem(
+        f"{_names(missing)} {'are' if several else 'is'} missing: {why}, but no wheel came",
+        todo=f"Add the wheel{'s' * several}, or state the whole set: --expect {came}, "
+        f"or accept the hole: --allow-missing {holes}",
+    )
 
 
 def _expected(requires_python: str, originals: tuple[Original, ...]) -> tuple[Target, ...]:
-    """From Requires-Python's lower bound to its upper one, or to the newest input where it is open."""
+    """From Requires-Python's lower bound to its upper one, or to the newest input where it is open.
+
+    A bound in the future counts up to the newest CPython that is known: nobody can have built the others.
+    """
     minors = [original.sort_key[0] for original in originals]
     open_below = not requires_python or admits(requires_python, Target(0))
     open_above = admits(requires_python, Target(99))
     lowest = (
         min((minor for minor in minors if minor), default=OLDEST_EXPECTED) if open_below else OLDEST_EXPECTED
     )
-    highest = max(minors) if open_above else 99
+    highest = max(minors) if open_above else max(*minors, newest_known().minor)
     return tuple(
         target
         for target in ALL_TARGETS
@@ -139,98 +192,67 @@ def _expected(requires_python: str, originals: tuple[Original, ...]) -> tuple[Ta
     )
 
 
-def _missing(missing: list[Target], requires_python: str, came: set[Target]) -> Problem:
-    names = ",".join(map(str, missing))
-    why = f"Requires-Python {requires_python} admits {'it' if len(missing) == 1 else 'them'}"
-    return Problem(
-        f"{_names(missing)} {'is' if len(missing) == 1 else 'are'} missing: "
-        f"{why if requires_python else 'there are wheels for older and newer CPythons'}, but no wheel came",
-        todo=f"Add the wheel{'s' if len(missing) > 1 else ''}, or state the whole set: "
-        f"--expect {','.join(map(str, sorted(came)))}, or accept the hole: --allow-missing {names}",
-    )
+def _old(requires_python: str, served: dict[Target, Original]) -> Iterator[Problem]:
+    """A note on the CPythons past their end of life that Requires-Python still admits."""
+    if not requires_python:
+        return
+    old = [
+        t for t in ALL_TARGETS if t.minor < OLDEST_EXPECTED and t not in served and admits(requires_python, t)
+    ]
+    if old:
+        yield Problem(
+            f"Requires-Python {requires_python} also admits {_names(old)}, past their end of life: no wheel came"
+        )
 
 
-def _names(targets: Iterable[Target]) -> str:
-    return ", ".join(map(str, targets))
-
-
-def check_modules(
-    modules: Iterable[Found], originals: tuple[Original, ...], options: MergeOptions
-) -> Iterator[Problem]:
-    """Every extension module must be there for every CPython served, unless the user accepts the hole."""
-    targets = sorted(target for original in originals for target in original.serves)
-    for files in by_stem(modules):
-        module = files[0].name.name
-        have = [target for target in targets if picked_file(files, target)]
-        holes = [
-            target
-            for target in targets
-            if target not in have and not {str(target), f"{target}:{module}"} & set(options.allow_missing)
-        ]
-        if holes:
-            flags = " ".join(f"--allow-missing {target}:{module}" for target in holes)
-            yield Problem(
-                f"extension module {module} is missing for {_names(holes)}; there for {_names(have) or 'none'}",
-                todo=f"If that is meant so: {flags}",
-            )
-
-
-def holes(originals: tuple[Original, ...], modules: Iterable[Found]) -> tuple[str, ...]:
-    """What is missing, in the words of ``--allow-missing``: targets, and modules of targets."""
-    served = sorted(target for original in originals for target in original.serves)
-    expected = _expected(originals[-1].requires_python, originals)
-    return (
-        *(str(target) for target in expected if target not in served),
-        *(
-            f"{target}:{files[0].name.name}"
-            for files in by_stem(modules)
-            for target in served
-            if not picked_file(files, target)
-        ),
-    )
-
-
-def by_stem(modules: Iterable[Found]) -> tuple[tuple[Found, ...], ...]:
-    """The files of each extension module, modules sorted by name."""
-    found: dict[str, tuple[Found, ...]] = {}
-    for module in modules:
-        found[module.name.stem] = (*found.get(module.name.stem, ()), module)
-    return tuple(files for _, files in sorted(found.items()))
-
-
-def prove_tags(
-    name: WheelName, originals: tuple[Original, ...], modules: tuple[Found, ...]
-) -> Iterator[Problem]:
-    """The claim of the tags, CPython by CPython: whoever would install the wheel gets the files made for it.
+def _over_claims(name: WheelName, requires_python: str, served: dict[Target, Original]) -> Iterator[Problem]:
+    """CPythons for which no wheel came, and that would install the fused one all the same.
 
     A compressed tag set is a cross product, so it can imply tags that no input had: cp310-cp310 and
     cp315-abi3 together imply cp310-abi3, which 3.11 would install.
     """
-    serving = {target: original for original in originals for target in original.serves}
-    requires_python = originals[-1].requires_python
-    over_claimed: list[Target] = []
-    for target in accepting(name.interpreter_tags):
-        if not admits(requires_python, target):
-            continue
-        if target not in serving:
-            over_claimed.append(target)
-            continue
-        yield from _wrong_files(target, serving[target], modules)
-    if over_claimed:
+    claimed = [t for t in accepting(name.interpreter_tags) if admits(requires_python, t) and t not in served]
+    if claimed:
         yield Problem(
-            f"{_names(over_claimed)} would install the fused wheel, for which no wheel came: "
+            f"{_names(claimed)} would install the fused wheel, for which no wheel came: "
             f"one name for all these tags promises too much ({'.'.join(name.pythons)}-{'.'.join(name.abis)})",
-            todo="Add wheels for those, or publish the abi3 or abi3t wheel by itself.",
+            todo="Add wheels for those, or publish the wheel whose tags reach further than its CPythons by itself.",
         )
 
 
-def _wrong_files(target: Target, original: Original, modules: tuple[Found, ...]) -> Iterator[Problem]:
-    for files in by_stem(modules):
-        picked = picked_file(files, target)
-        if picked and original.label not in picked.output.owners:
-            owners = ", ".join(picked.output.owners)
+def _module_problems(
+    module: Module, served: dict[Target, Original], options: MergeOptions
+) -> Iterator[Problem]:
+    """Every extension module must be there for every CPython served, and be the one made for it."""
+    holes, have = [], []
+    for target, original in sorted(served.items()):
+        picked = module.picked(target)
+        if picked is None:
+            if not _excused(target, original, module, options):
+                holes.append(target)
+            continue
+        have.append(target)
+        if original.label not in picked.output.owners and not original.lost(picked.output.origin):
             yield Problem(
-                f"{target} would import the file made for {owners}, not that of {original.label}",
+                f"{target} would import the file of {', '.join(picked.output.owners)}, not that of {original.label}",
                 member=picked.output.path,
                 todo="Publish these wheels separately.",
             )
+    if holes:
+        flags = " ".join(f"--allow-missing {target}:{module.name}" for target in holes)
+        there = f"there for {_names(have)}" if have else "there for none"
+        yield Problem(
+            f"extension module {module.name} is missing for {_names(holes)}; {there}",
+            todo=f"If that is meant so: {flags}",
+        )
+
+
+def _excused(target: Target, original: Original, module: Module, options: MergeOptions) -> bool:
+    """A hole of one module is named with the module; the bare target excuses CPythons without a wheel of their own."""
+    if f"{target}:{module.name}" in options.allow_missing:
+        return True
+    return original.target is None and str(target) in options.allow_missing
+
+
+def _names(targets: Iterable[Target]) -> str:
+    return ", ".join(map(str, targets))

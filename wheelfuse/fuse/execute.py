@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelfuse import __version__
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.patch import Undo
-from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, Inline, Original, Output, Stored
+from wheelfuse.errors import ConflictError, InvalidInput, Problem
+from wheelfuse.fuse.model import File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
-from wheelfuse.fuse.survey import Progress
-from wheelfuse.wheel.archive import Archive
+from wheelfuse.fuse.reading import Archives, Progress, chunks_of
+from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE, spooled
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
-from wheelfuse.wheel.writer import DEFAULT_MODE, Timestamp, ZipWriter, replacing
+from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
+
+_BOMB_SIZE, _BOMB_RATIO = 64 << 20, 50
+"""The public index takes no file of more than 64 MiB, unpacked, that is packed to less than a fiftieth."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,29 @@ class Written:
 
 
 def execute(
-    plan: Plan, archives: Sequence[Archive], path: Path, stamp: Timestamp, progress: Progress | None = None
+    plan: Plan,
+    archives: Archives,
+    path: Path,
+    stamp: Timestamp,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Written:
     """Write the fused wheel to *path*, whole or not at all.
 
     Raises:
         InvalidInput: an ELF file is of a form that cannot be edited.
+        ConflictError: the public index would take the result for a zip bomb.
         OSError: the disk is full, or the like.
     """
     record: list[RecordEntry] = []
     undos: dict[str, Undo] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
-    with replacing(path) as file:
+    with replacing(path, overwrite=overwrite) as file:
         writer = ZipWriter(file, stamp)
         for output in plan.outputs:
-            digest, size, undo = _write_output(writer, archives, output)
-            record.append(RecordEntry(output.path, "sha256", digest, size))
+            entry, undo = _write_output(writer, archives, output)
+            record.append(entry)
             if undo:
                 undos[output.path] = undo
             done += output.file.size
@@ -59,25 +68,28 @@ def execute(
             ("WHEEL", write_wheel_file(wheel_file(plan))),
         ):
             member = f"{plan.dist_info}/{name}"
-            written, size = writer.write(member, DEFAULT_MODE, [content])
-            record.append(RecordEntry(member, "sha256", encode_digest(written), size))
+            digest, size = writer.write(member, DEFAULT_MODE, [content])
+            record.append(RecordEntry(member, "sha256", encode_digest(digest), size))
         record.append(RecordEntry(f"{plan.dist_info}/RECORD", "", "", -1))
         writer.write(record[-1].path, DEFAULT_MODE, [format_record(record)])
         writer.close()
-    return Written(path, _sha256(path), path.stat().st_size, sum(max(entry.size, 0) for entry in record))
+        installed = sum(max(entry.size, 0) for entry in record)
+        if installed > _BOMB_SIZE and installed > _BOMB_RATIO * file.tell():
+            what = (
+                f"{installed} bytes packed into {file.tell()}: the public index would refuse it as a zip bomb"
+            )
+            raise ConflictError(Problem(what, path.name))
+    return Written(path, _sha256(path), path.stat().st_size, installed)
 
 
-def _write_output(
-    writer: ZipWriter, archives: Sequence[Archive], output: Output
-) -> tuple[str, int, Undo | None]:
-    file = output.file
+def _write_output(writer: ZipWriter, archives: Archives, output: Output) -> tuple[RecordEntry, Undo | None]:
     if output.rename:
         return _write_renamed(writer, archives, output)
-    write_file(writer, archives, output.path, file)
-    return file.digest, file.size, None
+    write_file(writer, archives, output.path, output.file)
+    return RecordEntry(output.path, "sha256", output.file.digest, output.file.size), None
 
 
-def write_file(writer: ZipWriter, archives: Sequence[Archive], path: str, file: File) -> None:
+def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> None:
     """Write a file as it is: compressed bytes copied where they lie in an input in this form.
 
     Raises:
@@ -87,41 +99,28 @@ def write_file(writer: ZipWriter, archives: Sequence[Archive], path: str, file: 
     if isinstance(source, Stored) and source.undo is None:
         writer.copy(path, file.mode, archives[source.archive], source.member)
         return
-    digest, _ = writer.write(path, file.mode, _chunks(archives, file), file.size)
+    digest, _ = writer.write(path, file.mode, chunks_of(archives, file), file.size)
     if encode_digest(digest) != file.digest:
         raise InvalidInput(Problem("changed while it was read", member=path, todo="Run again."))
 
 
-def _chunks(archives: Sequence[Archive], file: File) -> Iterable[bytes]:
-    if isinstance(file.source, Inline):
-        return [file.source.content]
-    chunks = archives[file.source.archive].chunks(file.source.member)
-    return file.source.undo.apply_stream(chunks) if file.source.undo else chunks
-
-
-def _write_renamed(
-    writer: ZipWriter, archives: Sequence[Archive], output: Output
-) -> tuple[str, int, Undo | None]:
+def _write_renamed(writer: ZipWriter, archives: Archives, output: Output) -> tuple[RecordEntry, Undo]:
     assert output.rename
-    with _view(archives, output.file) as data:
+    file, source = output.file, output.file.source
+    with spooled(chunks_of(archives, file), file.size) as data:
         try:
             patch = rename(data, soname=output.rename.soname, needed=dict(output.rename.needed))
         except InvalidInput as error:
-            raise InvalidInput(Problem(p.what, "", output.origin, p.todo) for p in error.problems) from error
-        assert patch, "a rename that changes nothing is not planned"
-        chunks = patch.apply_stream(data[at : at + (1 << 20)] for at in range(0, len(data), 1 << 20))
-        digest, size = writer.write(output.path, output.file.mode, chunks, output.file.size + len(patch.tail))
-    return encode_digest(digest), size, patch.reverse
-
-
-@contextmanager
-def _view(archives: Sequence[Archive], file: File) -> Iterator[bytes]:
-    source = file.source
-    if isinstance(source, Stored) and source.undo is None:
-        with archives[source.archive].view(source.member) as data:
-            yield data  # type: ignore[misc]  # an mmap slices like bytes
-    else:
-        yield b"".join(_chunks(archives, file))
+            wheel = archives[source.archive].name if isinstance(source, Stored) else ""
+            raise InvalidInput(
+                Problem(p.what, wheel, output.origin, p.todo) for p in error.problems
+            ) from error
+        if patch is None:
+            what = "does not name the libraries that it was found to link"
+            raise InvalidInput(Problem(what, member=output.origin, todo="Report this wheel."))
+        chunks = patch.apply_stream(data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
+        digest, size = writer.write(output.path, file.mode, chunks, file.size + len(patch.tail))
+    return RecordEntry(output.path, "sha256", encode_digest(digest), size), patch.reverse
 
 
 def wheel_file(plan: Plan) -> WheelFile:
@@ -145,9 +144,8 @@ def provenance_of(plan: Plan, undos: Mapping[str, Undo]) -> Provenance:
     )
     lossy = {lost.loss.path for lost in plan.lost}
     lossless = tuple(resolution for resolution in plan.resolutions if resolution.path not in lossy)
-    rules = tuple(str(rule) for rule in plan.rules)
     inputs = tuple(_input(plan, original) for original in plan.originals)
-    return Provenance(__version__, inputs, placed, lossless, rules, plan.holes)
+    return Provenance(__version__, inputs, placed, lossless, plan.resolve, plan.holes)
 
 
 def _input(plan: Plan, original: Original) -> Input:
@@ -158,29 +156,30 @@ def _input(plan: Plan, original: Original) -> Input:
         and output.origin
         and original.files[output.origin].mode != output.file.mode
     }
-    restore = dict(dict(plan.restored)[original.label])
+    restore = plan.restored[original.label]
     modes |= {path: mode for path in restore if (mode := original.files[path].mode) != DEFAULT_MODE}
     losses = {loss.path: loss for loss in original.losses}
     losses |= {lost.loss.path: lost.loss for lost in plan.lost if lost.label == original.label}
     return Input(
-        str(original.name),
-        original.sha256,
-        original.size,
-        original.label,
-        tuple(map(str, original.serves if original.target else ())),
-        original.dist_info,
-        original.root_is_purelib,
-        original.requires_python,
-        original.record,
-        restore,
-        modes,
-        tuple(loss for _, loss in sorted(losses.items())),
+        name=str(original.name),
+        sha256=original.sha256,
+        size=original.size,
+        label=original.label,
+        targets=tuple(map(str, original.serves if original.target else ())),
+        dist_info=original.dist_info,
+        root_is_purelib=original.root_is_purelib,
+        requires_python=original.requires_python,
+        record=original.record,
+        restore=restore,
+        modes=modes,
+        losses=tuple(loss for _, loss in sorted(losses.items())),
+        guessed_from=original.guessed_from,
     )
 
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

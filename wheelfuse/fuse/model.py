@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,16 +40,24 @@ class File:
     mode: int
     source: Stored | Inline
 
+    @property
+    def is_symlink(self) -> bool:
+        return stat.S_ISLNK(self.mode)
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A file that an earlier merge did not keep: what it was, and why its bytes cannot come back."""
+    """A file of an original that the fused wheel does not hold: what it was, and why its bytes cannot come back.
+
+    *strategy* is what the user asked for at this path; empty where a rule of wheelfuse did it.
+    """
 
     path: str
     digest: str
     size: int
     mode: int
     why: str
+    strategy: str
     present: bool
     """Whether another build's file stands in for it at that path (False: it was dropped)."""
 
@@ -57,23 +66,27 @@ class Loss:
 class RecordForm:
     """How RECORD was written, so that it can be written again: order of the paths, line end, or else the whole text.
 
-    *order* holds indexes into the sorted paths.
+    *order* holds indexes into the sorted paths; empty if they are sorted. *digest* (sha256 as RECORD spells it) is
+    that of the original's RECORD, which in turn has those of all its files: whoever writes it again can tell.
     """
 
     order: tuple[int, ...] = ()
     newline: str = "\n"
     verbatim: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)
 class Original:
     """One wheel of the build matrix as it left its build: a file given to merge, or one of those fused in it.
 
-    *files* has all files but RECORD. *serves* are the CPythons that would install this wheel rather than
-    another one of the set.
+    *where* tells people the file. *files* has all files but RECORD. *serves* are the CPythons that would install
+    this wheel rather than another one of the set. *guessed_from* names the wheel of another tool that it was
+    taken from, by guesswork.
     """
 
     name: WheelName
+    where: str
     sha256: str
     size: int
     dist_info: str
@@ -83,7 +96,7 @@ class Original:
     record: RecordForm = RecordForm()
     losses: tuple[Loss, ...] = ()
     serves: tuple[Target, ...] = ()
-    guessed: bool = False
+    guessed_from: str = ""
 
     @property
     def label(self) -> str:
@@ -207,16 +220,16 @@ class Case:
     path: str
     originals: tuple[Original, ...]
 
-    @property
+    @cached_property
     def owners(self) -> tuple[Original, ...]:
         """The originals that have the path."""
         return tuple(original for original in self.originals if self.path in original.files)
 
-    @property
+    @cached_property
     def absent(self) -> tuple[Original, ...]:
         return tuple(original for original in self.originals if self.path not in original.files)
 
-    @property
+    @cached_property
     def variants(self) -> dict[str, tuple[Original, ...]]:
         """digest -> the originals that have this content, oldest first."""
         found: dict[str, tuple[Original, ...]] = {}
@@ -241,37 +254,39 @@ class Case:
     ) -> Output:
         """The newest owner's file as a member of the fused wheel, under its old path or another one."""
         file = owners[-1].files[self.path]
-        modes = 0
+        modes = file.mode
         for original in owners:
-            modes |= original.files[self.path].mode
+            modes |= stat.S_IMODE(original.files[self.path].mode)
         truly = tuple(original for original in owners if not original.lost(self.path))
         return Output(path or self.path, replace(file, mode=modes), labels(truly), self.path, rename)
 
-    def collapsed(self, why: str, rule: str, outcome: str, keeper: Original | None = None) -> Settled:
+    def collapsed(
+        self, why: str, rule: str, outcome: str, keeper: Original | None = None, strategy: str = ""
+    ) -> Settled:
         """One owner's file stands for all; the others lose theirs."""
         keeper = keeper or self.newest
         kept = keeper.files[self.path].digest
         agreeing = tuple(o for o in self.owners if o.files[self.path].digest == kept)
         lost = tuple(
-            Lost(original.label, _loss(original, self.path, why, present=True))
+            Lost(original.label, _loss(original, self.path, why, strategy, present=True))
             for original in self.owners
             if original not in agreeing
         )
         resolution = Resolution(rule, self.path, labels(self.owners), outcome)
         return Settled((self.output(agreeing),), (resolution,), lost)
 
-    def dropped(self, why: str, rule: str, outcome: str) -> Settled:
+    def dropped(self, why: str, rule: str, outcome: str, strategy: str = "") -> Settled:
         """Nobody keeps the file."""
-        lost = tuple(Lost(o.label, _loss(o, self.path, why, present=False)) for o in self.owners)
+        lost = tuple(Lost(o.label, _loss(o, self.path, why, strategy, present=False)) for o in self.owners)
         return Settled((), (Resolution(rule, self.path, labels(self.owners), outcome),), lost)
 
 
-def _loss(original: Original, path: str, why: str, *, present: bool) -> Loss:
+def _loss(original: Original, path: str, why: str, strategy: str, *, present: bool) -> Loss:
     """The loss of a file; if an earlier merge lost it already, that one still tells what it was."""
     if earlier := original.lost(path):
-        return earlier
+        return replace(earlier, why=why, strategy=strategy, present=present)
     file = original.files[path]
-    return Loss(path, file.digest, file.size, file.mode, why, present)
+    return Loss(path, file.digest, file.size, file.mode, why, strategy, present)
 
 
 def labels(originals: tuple[Original, ...]) -> tuple[str, ...]:

@@ -10,9 +10,14 @@ from wheelfuse.target import Target
 
 _NAME = re.compile(
     r"(?P<stem>(?:.*/)?[^/.]+)"
-    r"(?P<suffix>\.cpython-3\d+t?(?:-(?P<multiarch>[A-Za-z0-9_-]+))?\.so|\.abi3t?(?:-[A-Za-z0-9_-]+)?\.so|\.so)"
+    r"(?P<suffix>\.(?:cpython-3\d+t?|abi3t?)(?:-(?P<multiarch>[A-Za-z0-9_-]+))?\.so|\.so)"
 )
 _IN_SITE_PACKAGES = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
+
+
+def installed_path(path: str) -> str:
+    """Where a path of a wheel ends up in site-packages: purelib and platlib are one place there (PEP 427)."""
+    return _IN_SITE_PACKAGES.sub("", path, count=1) if ".data/" in path else path
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,12 @@ class ModuleName:
     @property
     def name(self) -> str:
         """Dotted name, as import knows it."""
-        return _IN_SITE_PACKAGES.sub("", self.stem).replace("/", ".")
+        return self.key.replace("/", ".")
+
+    @property
+    def key(self) -> str:
+        """The path up to the suffix where it is installed: equal for all files of one module."""
+        return installed_path(self.stem)
 
     @property
     def short(self) -> str:
@@ -92,16 +102,31 @@ def is_tagged_bytecode(path: str) -> bool:
 def picks(target: Target, module: ModuleName) -> int | None:
     """How early a CPython tries this suffix (0: first), or None if it does not know it.
 
-    Measured on CPython 3.8 to 3.15: the SOABI suffix first, the stable ABI's next, ``.so`` last. 3.13t and
-    3.14t do list ``.abi3.so``, though a classic module raises SystemError there.
+    Measured on CPython 3.8 to 3.15: the SOABI suffix first, the stable ABI's next, ``.so`` last. Those of abi3t,
+    and those that name a machine, came with 3.15.
     """
     if module.target:
         return 0 if module.target == target else None
     if module.suffix == ".so":
         return 3
+    if target.minor < 15 and module.suffix != ".abi3.so":
+        return None
     if module.stable_abi == "abi3":
         return None if target.free_threaded and target.minor >= 15 else 1
-    return 2 if target.minor >= 15 else None
+    return 2
+
+
+def loads(target: Target, module: ModuleName, multiarchs: frozenset[str]) -> bool:
+    """Whether a CPython that tries this file can load it.
+
+    3.13t and 3.14t list ``.abi3.so``, but a module for the GIL's stable ABI raises SystemError there. A multiarch
+    that is not the CPython's own (*multiarchs*; empty: not known) is another suffix to it.
+    """
+    if picks(target, module) is None:
+        return False
+    if target.free_threaded and module.stable_abi == "abi3":
+        return False
+    return not (module.multiarch and multiarchs and module.multiarch not in multiarchs)
 
 
 _TRIPLETS = {

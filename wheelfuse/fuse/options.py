@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -44,7 +45,16 @@ class Rule:
                 raise UsageError(
                     f"--resolve {text!r}: unknown strategy {strategy!r}; there are {known}, or a target such as cp312"
                 ) from None
+        try:
+            _pattern(glob)
+        except re.error as error:
+            raise UsageError(f"--resolve {text!r}: {error}") from error
         return cls(glob, strategy)
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the glob names kinds of files (``*.so``), not only a directory with all that is in it."""
+        return "." in self.glob.rpartition("/")[2]
 
     def matches(self, path: str) -> bool:
         return _pattern(self.glob).fullmatch(path) is not None
@@ -53,6 +63,7 @@ class Rule:
         return f"{self.glob}={self.strategy}"
 
 
+@functools.cache
 def _pattern(glob: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
     meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -116,7 +127,7 @@ class MergeOptions:
 
 
 def _strings(key: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"[tool.wheelfuse.merge] {key} must be a list of strings")
     return tuple(value)
 

@@ -5,21 +5,19 @@ That makes merge associative: whatever was fused before, the rules always see th
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from wheelfuse.elf.image import Image
-from wheelfuse.errors import ConflictError, InvalidInput, Problem
+from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Original, RecordForm, Stored
 from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
-from wheelfuse.wheel.name import WheelName, floors, rank
+from wheelfuse.wheel.archive import DEFAULT_MODE
+from wheelfuse.wheel.metadata import write_wheel_file
+from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.record import UNHASHED, RecordEntry, encode_digest, format_record, parse_record
 from wheelfuse.wheel.wheel import Wheel
 
@@ -35,9 +33,13 @@ class Verified:
 
 @dataclass(frozen=True)
 class Source:
-    """A wheel that was read and verified. *undone* tells what edited members were before wheelfuse edited them."""
+    """A wheel that was read and verified: its number among the inputs, and where it lies.
+
+    *undone* tells what edited members were before wheelfuse edited them.
+    """
 
     number: int
+    where: str
     wheel: Wheel
     sha256: str
     size: int
@@ -54,10 +56,9 @@ def originals_of(source: Source) -> tuple[Original, ...]:
         InvalidInput: the provenance does not fit the wheel.
     """
     if source.provenance:
-        return tuple(_recorded(source, source.provenance, item) for item in source.provenance.inputs)
-    whole = _whole(source)
-    targets = _targets_by_tag(whole.name)
-    return tuple(guessed(whole, target) for target in targets) if len(targets) > 1 else (whole,)
+        return tuple(_recorded(source, item) for item in source.provenance.inputs)
+    targets = _targets_by_tag(source.wheel.name)
+    return tuple(guessed(source, target) for target in targets) if len(targets) > 1 else (whole(source),)
 
 
 def _files(source: Source) -> dict[str, File]:
@@ -69,27 +70,29 @@ def _files(source: Source) -> dict[str, File]:
     }
 
 
-def _whole(source: Source) -> Original:
-    wheel, files = source.wheel, _files(source)
-    origin = source.origin
+def whole(source: Source) -> Original:
+    """The input as it is. What it remembers of an earlier life counts only while its RECORD is the same."""
+    wheel, files, origin = source.wheel, _files(source), source.origin
     if origin and origin.content != source.verified[wheel.record_path].digest:
         origin = None
     return Original(
         name=wheel.name,
+        where=source.where,
         sha256=origin.sha256 if origin else source.sha256,
         size=origin.size if origin else source.size,
         dist_info=wheel.dist_info,
         root_is_purelib=wheel.wheel_file.root_is_purelib,
         requires_python=wheel.requires_python,
         files=files,
-        record=record_form(wheel.record_bytes, wheel.record_path, files),
+        record=record_form(wheel.record_bytes, wheel.record_path, files, origin.record if origin else ""),
         losses=origin.losses if origin else (),
     )
 
 
-def _recorded(source: Source, provenance: Provenance, item: Input) -> Original:
+def _recorded(source: Source, item: Input) -> Original:
     """One original of a wheel that wheelfuse fused, as the provenance tells it."""
-    placed = {member.path: member for member in provenance.placed}
+    assert source.provenance
+    placed = {member.path: member for member in source.provenance.placed}
     fused = _files(source)
     del fused[f"{source.wheel.dist_info}/{FILE}"]
     files: dict[str, File] = {}
@@ -105,10 +108,11 @@ def _recorded(source: Source, provenance: Provenance, item: Input) -> Original:
     files |= {loss.path: fused[loss.path] for loss in item.losses if loss.present}
     for path, text in item.restore.items():
         content = text.encode()
-        mode = item.modes.get(path, 0o100644)
+        mode = item.modes.get(path, DEFAULT_MODE)
         files[path] = File(digest_of(content), len(content), mode, Inline(content))
-    return Original(
+    original = Original(
         name=WheelName.parse(item.name),
+        where=f"{source.where} ({item.label})",
         sha256=item.sha256,
         size=item.size,
         dist_info=item.dist_info,
@@ -117,7 +121,17 @@ def _recorded(source: Source, provenance: Provenance, item: Input) -> Original:
         files=files,
         record=item.record,
         losses=item.losses,
+        guessed_from=item.guessed_from,
     )
+    if not original.losses and digest_of(write_record(original)) != item.record.digest:
+        what = f"what it says about {item.name} does not fit: the RECORD of that wheel does not come out"
+        raise InvalidInput(_provenance_problem(source, what))
+    return original
+
+
+def _provenance_problem(source: Source, what: str) -> Problem:
+    member = f"{source.wheel.dist_info}/{FILE}"
+    return Problem(what, str(source.wheel.name), member, "Take the wheel that wheelfuse wrote, unchanged.")
 
 
 def digest_of(content: bytes) -> str:
@@ -132,150 +146,55 @@ def _targets_by_tag(name: WheelName) -> tuple[Target, ...]:
     return tuple(own) if all(abi.startswith("cp") for abi in name.abis) else ()
 
 
-def guessed(whole: Original, target: Target) -> Original:
+def guessed(source: Source, target: Target) -> Original:
     """What one CPython sees of a wheel that another tool fused: all but the modules of other CPythons."""
-    name = replace(whole.name, pythons=(target.python_tag,), abis=(str(target),))
+    everything = whole(source)
+    name = replace(everything.name, pythons=(target.python_tag,), abis=(str(target),))
     files = {}
-    for path, file in whole.files.items():
+    for path, file in everything.files.items():
         module = parse_module(path)
         if module is None or module.target in (None, target):
             files[path] = file
-    return replace(whole, name=name, files=files, guessed=True, record=RecordForm(), losses=())
-
-
-def record_form(content: bytes, record_path: str, files: Mapping[str, File]) -> RecordForm:
-    """How this RECORD was written, in as few words as will give it back."""
-    newline = "\r\n" if b"\r\n" in content else "\n"
-    paths = [entry.path for entry in parse_record(content)]
-    position = {path: index for index, path in enumerate(sorted({*paths, *files, record_path}))}
-    order = tuple(position[path] for path in paths)
-    form = RecordForm(order if order != tuple(range(len(position))) else (), newline)
-    return (
-        form if write_record(form, record_path, files) == content else RecordForm(verbatim=content.decode())
+    path = f"{everything.dist_info}/WHEEL"
+    wheel_file = write_wheel_file(replace(source.wheel.wheel_file, tags=name.tags, unread=()))
+    files[path] = File(digest_of(wheel_file), len(wheel_file), files[path].mode, Inline(wheel_file))
+    guess = replace(
+        everything, name=name, files=files, guessed_from=str(everything.name), record=RecordForm(), losses=()
     )
+    return replace(guess, record=RecordForm(digest=digest_of(write_record(guess))))
 
 
-def write_record(form: RecordForm, record_path: str, files: Mapping[str, File]) -> bytes:
-    """RECORD of a wheel with these files, in the form that it had."""
+def record_form(content: bytes, record_path: str, files: Mapping[str, File], digest: str = "") -> RecordForm:
+    """How this RECORD was written, in as few words as will give it back; *digest* is that of the very first one."""
+    newline = "\r\n" if b"\r\n" in content else "\n"
+    digest = digest or digest_of(content)
+    paths = [entry.path for entry in parse_record(content)]
+    position = {path: index for index, path in enumerate(sorted({*files, record_path}))}
+    if set(paths) == position.keys():
+        order = tuple(position[path] for path in paths)
+        form = RecordForm(() if order == tuple(range(len(order))) else order, newline, "", digest)
+        if _record(form, record_path, files) == content:
+            return form
+    return RecordForm(verbatim=content.decode(), digest=digest)
+
+
+def write_record(original: Original) -> bytes:
+    """RECORD of an original, as it was; with the files that stand in for lost ones, if there are any."""
+    if original.record.verbatim and not original.losses:
+        return original.record.verbatim.encode()
+    return _record(original.record, f"{original.dist_info}/RECORD", original.files)
+
+
+def _record(form: RecordForm, record_path: str, files: Mapping[str, File]) -> bytes:
     paths = sorted({*files, record_path})
-    ordered = [paths[index] for index in form.order] if len(form.order) == len(paths) else paths
-    if not form.order:
-        ordered = [path for path in paths if path != record_path] + [record_path]
+    if len(form.order) == len(paths):
+        paths = [paths[index] for index in form.order]
     return format_record(
         (
             RecordEntry(path, "sha256", files[path].digest, files[path].size)
             if path != record_path
             else RecordEntry(path, "", "", -1)
-            for path in ordered
+            for path in paths
         ),
         form.newline,
     )
-
-
-def check_same(originals: Sequence[Original]) -> None:
-    """Refuse wheels that are not builds of one release for one kind of machine.
-
-    Raises:
-        ConflictError: showing each property that differs, with its value in each wheel.
-        InvalidInput: a wheel is not for Linux, or not for CPython.
-    """
-    problems = []
-    for original in originals:
-        try:
-            floors(original.name.platforms)
-        except InvalidInput as error:
-            problems += [replace(problem, wheel=str(original.name)) for problem in error.problems]
-    if problems:
-        raise InvalidInput(problems)
-    values: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for original in originals:
-        for title, value in _identity(original):
-            values[title][value].append(str(original.name))
-    for title, wheels in values.items():
-        if len(wheels) > 1:
-            lines = "\n".join(f"    {value}: {', '.join(names)}" for value, names in wheels.items())
-            problems.append(Problem(f"the wheels are not builds of one release: {title} differs\n{lines}"))
-    if problems:
-        raise ConflictError(problems)
-
-
-def _identity(original: Original) -> tuple[tuple[str, str], ...]:
-    """What the builds of one release for one kind of machine have in common."""
-    families = (" ".join(filter(None, floor.family)) for floor in floors(original.name.platforms))
-    return (
-        ("distribution", original.name.distribution),
-        ("version", original.name.version),
-        ("build tag", original.name.build or "none"),
-        ("the .dist-info directory", original.dist_info),
-        ("Root-Is-Purelib", str(original.root_is_purelib).lower()),
-        ("machine and libc", ", ".join(families)),
-    )
-
-
-def assign_targets(originals: Sequence[Original]) -> tuple[Original, ...]:
-    """Give each CPython to the original that it would install, and sort the originals from old to new.
-
-    A CPython prefers its own tag to abi3's, and abi3's to a generic one (PEP 425), as pip and uv do.
-
-    Raises:
-        ConflictError: two originals are for the same CPython.
-        InvalidInput: an original is for no CPython.
-    """
-    serves: dict[int, list[Target]] = defaultdict(list)
-    rivals: dict[tuple[str, ...], list[Target]] = defaultdict(list)
-    ranks = {
-        (target, number): place
-        for target in ALL_TARGETS
-        for number, original in enumerate(originals)
-        if (place := rank(target, original.name.interpreter_tags)) is not None
-        and admits(original.requires_python, target)
-    }
-    for target in ALL_TARGETS:
-        accepted = sorted((place, number) for (t, number), place in ranks.items() if t == target)
-        if not accepted:
-            continue
-        best = [number for place, number in accepted if place == accepted[0][0]]
-        if len(best) > 1:
-            rivals[tuple(str(originals[number].name) for number in best)].append(target)
-        serves[best[0]].append(target)
-    if rivals:
-        raise ConflictError(
-            Problem(
-                f"{len(names)} wheels for {_range(targets)}: {', '.join(names)}", todo="Give one of them."
-            )
-            for names, targets in rivals.items()
-        )
-    foreign = [o for n, o in enumerate(originals) if not any(number == n for _, number in ranks)]
-    if foreign:
-        raise InvalidInput(
-            Problem(
-                "no CPython 3.8 to 3.17 would install it, by its tags and Requires-Python; only such can be fused",
-                str(original.name),
-                todo="Leave it out.",
-            )
-            for original in foreign
-        )
-    assigned = (replace(original, serves=tuple(serves[number])) for number, original in enumerate(originals))
-    return tuple(sorted(assigned, key=lambda original: original.sort_key))
-
-
-def _range(targets: Sequence[Target]) -> str:
-    names = [str(target) for target in targets]
-    return ", ".join(names) if len(names) <= 4 else f"{names[0]} ... {names[-1]}"
-
-
-_MICROS = range(100)
-
-
-@functools.cache
-def admits(requires_python: str, target: Target) -> bool:
-    """Whether Requires-Python lets any micro release of this CPython in (PEP 440 specifiers; empty: all).
-
-    Raises:
-        InvalidInput: it is no specifier.
-    """
-    try:
-        specifier = SpecifierSet(requires_python)
-    except InvalidSpecifier as error:
-        raise InvalidInput(Problem(f"Requires-Python {requires_python!r}: {error}")) from error
-    return any(specifier.contains(f"3.{target.minor}.{micro}") for micro in _MICROS)

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from wheelfuse.errors import ConflictError, InvalidInput, Problem, UsageError, WheelfuseError
-from wheelfuse.fuse.binding import bind
+from wheelfuse.errors import ConflictError, InvalidInput, Problem, WheelfuseError
+from wheelfuse.fuse.binding import bind, broken_links
 from wheelfuse.fuse.conflicts import explain
 from wheelfuse.fuse.contract import check_contracts
-from wheelfuse.fuse.coverage import (
-    ModuleRow,
-    check_expected,
-    check_modules,
-    holes,
-    matrix,
-    modules_of,
-    prove_tags,
-)
-from wheelfuse.fuse.model import Case, Conflict, Facts, Lost, Original, Output, Resolution, Settled
-from wheelfuse.fuse.modules import is_tagged_bytecode, parse_module
+from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
+from wheelfuse.fuse.model import Case, Conflict, Facts, Inline, Lost, Original, Output, Resolution, Settled
+from wheelfuse.fuse.modules import installed_path, is_tagged_bytecode
 from wheelfuse.fuse.options import MergeOptions, Rule
 from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.resolvers import RESOLVERS
 from wheelfuse.fuse.resolvers.context import Context
 from wheelfuse.fuse.resolvers.sources import RULE as DISPATCHED
-from wheelfuse.fuse.rules import settle_by_rule
+from wheelfuse.fuse.rules import Decision, decisions, settle_by_rule
 from wheelfuse.fuse.survey import Survey
+from wheelfuse.wheel.metadata import parse_headers
 from wheelfuse.wheel.name import WheelName, common_platforms
+
+LONGEST_NAME = 246
+"""What the public index takes for a file name, in bytes; file systems take 255."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be written. A plan with *conflicts* or *refusals* cannot be.
+    """What would be written. A plan with *conflicts*, *broken* contracts or *refusals* cannot be.
 
-    *refusals* are contracts broken (exit code 3 of their own), CPythons missing, tags that promise too much.
+    *refusals* are CPythons missing, tags that promise too much, and files that would not find what they link.
+    *restored* has, for each original (by label), path and text of files that the fused wheel has in another form.
+    *resolve* (path -> strategy) and *holes* are the user's decisions, for whoever merges the wheel again.
     """
 
     name: WheelName
@@ -48,11 +47,10 @@ class Plan:
     broken: tuple[Problem, ...]
     refusals: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    restored: Mapping[str, Mapping[str, str]]
+    resolve: Mapping[str, str]
+    holes: tuple[str, ...]
     debug_bytes: int
-    restored: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
-    """For each original (label), path and text of the files that the fused wheel has in another form."""
-    rules: tuple[Rule, ...] = ()
-    holes: tuple[str, ...] = ()
 
     def error(self) -> WheelfuseError | None:
         """Why nothing can be written, all reasons in one; None if the plan can be carried out."""
@@ -63,49 +61,51 @@ class Plan:
 
 
 def make_plan(survey: Survey, options: MergeOptions) -> Plan:
-    """Decide what becomes of every path of every original.
-
-    Raises:
-        UsageError: a rule asks for something that makes no sense at the path it matches.
-    """
+    """Decide what becomes of every path of every original."""
     originals, facts = survey.originals, survey.facts
-    given, options = options, options.over(survey.remembered)
+    options = replace(options, allow_missing=options.allow_missing + survey.holes)
     cases = tuple(_cases(originals))
-    differing = tuple(case for case in cases if case.absent or len(case.variants) > 1)
-    chosen = {case.path: rule for case in differing if (rule := _rule(case, options))}
-    binding = bind(
-        originals,
-        facts,
-        forced=[path for path, rule in chosen.items() if rule.strategy == "rename"],
-        settled=[path for path, rule in chosen.items() if rule.strategy != "rename"],
-    )
+    differing = [case for case in cases if case.absent or len(case.variants) > 1]
+    decided, used = decisions(differing, options.resolve, survey.remembered)
+    renamed = [path for path, decision in decided.items() if decision.strategy == "rename"]
+    binding = bind(originals, facts, forced=renamed, settled=decided.keys() - set(renamed))
     context = Context(originals[-1].dist_info, facts, binding, strict=options.strict)
-    settled, conflicts = _settle(cases, chosen, context)
+    settled, conflicts = _settle(cases, decided, context)
     outputs = tuple(sorted((output for item in settled for output in item.outputs), key=lambda o: o.path))
-    _check_unique(outputs)
+    lost = tuple(lost for item in settled for lost in item.lost)
     name = fused_name(originals)
     modules = modules_of(outputs, originals, binding)
-    contract = check_contracts(originals, outputs, binding)
-    errors, notes = check_expected(originals, options)
-    refusals = (*errors, *prove_tags(name, originals, modules), *check_modules(modules, originals, options))
-    warnings = (*survey.warnings, *contract.warnings, *notes, *_unused(given, chosen))
+    contract = check_contracts(originals, outputs, lost, binding)
+    requires_python = _requires_python(outputs, originals, context.dist_info)
+    coverage = check_coverage(name, requires_python, originals, modules, lost, options)
     return Plan(
-        name, context.dist_info, originals, outputs, matrix(modules, originals),
-        tuple(resolution for item in settled for resolution in item.resolutions),
-        tuple(lost for item in settled for lost in item.lost),
-        conflicts, contract.errors, refusals, warnings, _debug_bytes(outputs, facts),
-        _restored(originals, settled, conflicts, facts),
-        tuple(rule for rule in dict.fromkeys(options.resolve)
-              if rule in survey.remembered.resolve or rule in chosen.values()),
-        holes(originals, modules),
-    )  # fmt: skip
+        name=name,
+        dist_info=context.dist_info,
+        originals=originals,
+        outputs=outputs,
+        modules=matrix(modules, originals),
+        resolutions=tuple(resolution for item in settled for resolution in item.resolutions),
+        lost=lost,
+        conflicts=conflicts,
+        broken=contract.errors,
+        refusals=(
+            *coverage.errors,
+            *(() if conflicts else broken_links(originals, outputs, binding)),
+            *_collisions(outputs),
+            *_too_long(name),
+        ),
+        warnings=(*survey.warnings, *contract.warnings, *coverage.notes, *_unused(options, used)),
+        restored=_restored(originals, settled, conflicts, facts),
+        resolve=_resolve(decided, lost, originals),
+        holes=coverage.holes,
+        debug_bytes=_debug_bytes(outputs, facts),
+    )
 
 
 def fused_name(originals: tuple[Original, ...]) -> WheelName:
     """The name of the wheel that is all of these: the compressed tag sets, sorted, and the common platform."""
-    newest = originals[-1].name
     return replace(
-        newest,
+        originals[-1].name,
         pythons=tuple(sorted({tag for original in originals for tag in original.name.pythons})),
         abis=tuple(sorted({tag for original in originals for tag in original.name.abis})),
         platforms=common_platforms([original.name.platforms for original in originals]),
@@ -119,92 +119,132 @@ def _cases(originals: tuple[Original, ...]) -> Iterator[Case]:
         yield Case(path, originals)
 
 
-def _rule(case: Case, options: MergeOptions) -> Rule | None:
-    """The user's word on a path. Files that carry their CPython in the name never meet: they can only be dropped."""
-    rule = next((rule for rule in options.resolve if rule.matches(case.path)), None)
-    module = parse_module(case.path)
-    tagged = is_tagged_bytecode(case.path) or (module and module.target and len(case.variants) == 1)
-    return None if rule and tagged and rule.strategy != "drop" else rule
-
-
 def _settle(
-    cases: Iterable[Case], chosen: dict[str, Rule], context: Context
+    cases: Iterable[Case], decided: Mapping[str, Decision], context: Context
 ) -> tuple[list[Settled], tuple[Conflict, ...]]:
     settled: list[Settled] = []
     conflicts: list[Conflict] = []
-    # Bytecode last: whether a cache is stale depends on what became of its source.
-    for case in sorted(cases, key=lambda case: (case.path.endswith(".pyc"), case.path)):
-        if case.path.endswith(".pyc") and not context.dispatched:
-            dispatched = {r.path for item in settled for r in item.resolutions if r.rule == DISPATCHED}
-            context = replace(context, dispatched=frozenset(dispatched))
-        result = _settle_one(case, chosen.get(case.path), context)
-        if isinstance(result, Conflict):
-            conflicts.append(result)
+    caches = []
+    for case in cases:
+        if is_tagged_bytecode(case.path):
+            caches.append(case)
         else:
-            settled.append(result)
+            _sort(_settle_one(case, decided.get(case.path), context), settled, conflicts)
+    # Bytecode last: whether a cache is stale depends on what became of its source.
+    changed = {r.path for item in settled for r in item.resolutions if r.rule == DISPATCHED}
+    changed |= {lost.loss.path for item in settled for lost in item.lost}
+    context = replace(context, changed=frozenset(changed))
+    for case in caches:
+        _sort(_settle_one(case, decided.get(case.path), context), settled, conflicts)
     return settled, tuple(conflicts)
 
 
-def _settle_one(case: Case, rule: Rule | None, context: Context) -> Settled | Conflict:
-    if rule and rule.strategy != "rename":
-        return settle_by_rule(case, rule)
-    if not case.absent and len(case.variants) == 1 and not _touched(case, context):
-        return Settled((case.output(case.owners),))
-    if rule and case.path not in context.binding.per_target:
-        raise UsageError(f"--resolve {rule}: {case.path} is neither an extension module nor a library")
-    results = (resolver(case, context) for resolver in RESOLVERS)
-    return next(result for result in results if result is not None)
+def _sort(result: Settled | Conflict, settled: list[Settled], conflicts: list[Conflict]) -> None:
+    if isinstance(result, Conflict):
+        conflicts.append(result)
+    else:
+        settled.append(result)
+
+
+def _settle_one(case: Case, decision: Decision | None, context: Context) -> Settled | Conflict:
+    if len({original.files[case.path].is_symlink for original in case.owners}) > 1:
+        return Conflict(case.path, "a symbolic link in some wheels, a file in others", case.groups, ("drop",))
+    if decision and decision.strategy != "rename":
+        result = settle_by_rule(case, decision, context)
+    elif not case.absent and len(case.variants) == 1 and not _touched(case, context):
+        result = Settled((case.output(case.owners),))
+    elif decision and case.path not in context.binding.per_target:
+        reason = f"{decision.words} cannot be: neither an extension module nor a library"
+        result = Conflict(case.path, reason, case.groups, ("newest", "oldest"))
+    else:
+        results = (resolver(case, context) for resolver in RESOLVERS)
+        result = next(result for result in results if result is not None)
+    return _with_stand_ins(case, result)
 
 
 def _touched(case: Case, context: Context) -> bool:
     """Whether a file that is everywhere the same is still concerned by what becomes of others."""
-    if case.path in context.binding.per_target or case.path.endswith(".pyc"):
+    if case.path in context.binding.per_target or is_tagged_bytecode(case.path):
+        return True
+    if case.newest.files[case.path].is_symlink:
         return True
     return any(context.binding.rename(original, case.path) for original in case.owners)
 
 
+def _with_stand_ins(case: Case, result: Settled | Conflict) -> Settled | Conflict:
+    """Where another build's file stands in for an original's own, nothing can be made of it but one copy for all."""
+    strangers = tuple(original.label for original in case.owners if original.lost(case.path))
+    if not strangers or isinstance(result, Conflict):
+        return result
+    if all(output.path == output.origin == case.path and not output.rename for output in result.outputs):
+        return result
+    reason = (
+        f"an earlier merge did not keep the file of {', '.join(strangers)}: merge the original wheels instead"
+    )
+    return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
+
+
+def _requires_python(outputs: Iterable[Output], originals: tuple[Original, ...], dist_info: str) -> str:
+    """What the fused METADATA will say."""
+    for output in outputs:
+        if output.path == f"{dist_info}/METADATA":
+            if isinstance(output.file.source, Inline):
+                found = parse_headers(output.file.source.content).get_all("Requires-Python")
+                return found[0].flat if found else ""
+            return next((o.requires_python for o in originals if o.label in output.owners), "")
+    return originals[-1].requires_python
+
+
 def _restored(
     originals: tuple[Original, ...], settled: Iterable[Settled], conflicts: Iterable[Conflict], facts: Facts
-) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+) -> dict[str, dict[str, str]]:
     """What no output and no loss accounts for: text that was reconciled, kept as each original had it."""
-    accounted: dict[str, set[str]] = {original.label: set() for original in originals}
+    accounted: dict[str, set[str]] = defaultdict(set)
     for item in settled:
         for output in item.outputs:
             for label in output.owners:
                 accounted[label].add(output.origin)
         for lost in item.lost:
             accounted[lost.label].add(lost.loss.path)
-    found = []
-    open_ = {conflict.path for conflict in conflicts}
+    unsettled = {conflict.path for conflict in conflicts}
+    found = {}
     for original in originals:
-        gone = accounted[original.label] | {loss.path for loss in original.losses} | open_
-        paths = sorted(path for path in original.files if path not in gone)
-        found.append(
-            (
-                original.label,
-                tuple((path, facts.contents[original.files[path].digest].decode()) for path in paths),
+        gone = accounted[original.label] | {loss.path for loss in original.losses} | unsettled
+        paths = sorted(original.files.keys() - gone)
+        found[original.label] = {path: facts.contents[original.files[path].digest].decode() for path in paths}
+    return found
+
+
+def _resolve(
+    decided: Mapping[str, Decision], lost: Iterable[Lost], originals: Iterable[Original]
+) -> dict[str, str]:
+    """The user's decisions, path by path: those taken now, and those that earlier losses tell of."""
+    earlier = (loss for original in originals for loss in original.losses)
+    losses = (*earlier, *(item.loss for item in lost))
+    found = {loss.path: loss.strategy for loss in losses if loss.strategy}
+    return found | {path: decision.strategy for path, decision in decided.items()}
+
+
+def _collisions(outputs: Iterable[Output]) -> Iterator[Problem]:
+    places = Counter(installed_path(output.path) for output in outputs)
+    for path, count in places.items():
+        if count > 1:
+            yield Problem(
+                f"{count} files of the fused wheel would be installed here", member=path, todo="Drop one."
             )
+
+
+def _too_long(name: WheelName) -> Iterator[Problem]:
+    if (length := len(str(name).encode())) > LONGEST_NAME:
+        what = f"the file name of the fused wheel would have {length} bytes; the public index takes {LONGEST_NAME}"
+        yield Problem(
+            what, str(name), todo="Fuse fewer targets, or give the wheels fewer platform tags (`wheel tags`)."
         )
-    return tuple(found)
 
 
-def _check_unique(outputs: tuple[Output, ...]) -> None:
-    paths: set[str] = set()
-    for output in outputs:
-        if output.path in paths:
-            raise ConflictError(
-                Problem(
-                    "two files of the fused wheel would have this name",
-                    member=output.path,
-                    todo="Rename one.",
-                )
-            )
-        paths.add(output.path)
-
-
-def _unused(options: MergeOptions, chosen: dict[str, Rule]) -> Iterator[Problem]:
+def _unused(options: MergeOptions, used: frozenset[Rule]) -> Iterator[Problem]:
     for rule in dict.fromkeys(options.resolve):
-        if rule not in chosen.values():
+        if rule not in used:
             yield Problem(f"--resolve {rule} matched no difference", todo="Remove it.")
 
 

@@ -7,7 +7,9 @@ called there, how to take an edit back. Text that was reconciled is kept as each
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +26,7 @@ class Input:
     """One original wheel: file name, sha256 and size (bytes) of the file, and what the fused wheel holds otherwise.
 
     *restore* has the text of files that were reconciled, *modes* the Unix modes that differ from the fused ones.
+    *guessed_from* names the wheel of another tool from which this one was taken by guesswork.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Input:
     restore: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    guessed_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,15 @@ class Placed:
 class Provenance:
     """The content of ``wheelfuse.json``.
 
-    *resolve* are the rules of the user that applied, *holes* the accepted ones: merging the wheel again needs
-    neither to be repeated. *resolutions* are the lossless ones; what was lost is told by each input.
+    *resolve* are the decisions of the user that applied, path -> strategy, and *holes* the accepted ones: merging
+    the wheel again needs neither to be repeated. *resolutions* are the lossless ones; each input tells its losses.
     """
 
     version: str
     inputs: tuple[Input, ...]
     placed: tuple[Placed, ...]
     resolutions: tuple[Resolution, ...]
-    resolve: tuple[str, ...] = ()
+    resolve: Mapping[str, str] = field(default_factory=dict)
     holes: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -73,7 +77,7 @@ class Provenance:
         document = {
             "schema": SCHEMA,
             "wheelfuse": self.version,
-            "resolve": list(self.resolve),
+            "resolve": dict(sorted(self.resolve.items())),
             "holes": list(self.holes),
             "inputs": [_input_to_json(item) for item in self.inputs],
             "members": [_placed_to_json(item) for item in self.placed],
@@ -98,20 +102,44 @@ class Provenance:
                     Problem(f"provenance of schema {document['schema']}: a newer wheelfuse made it")
                 )
             return cls(
-                str(document["wheelfuse"]),
+                _text(document["wheelfuse"]),
                 tuple(_input_from_json(item) for item in document["inputs"]),
                 tuple(_placed_from_json(item) for item in document["members"]),
                 tuple(
                     Resolution(item["rule"], item["path"], tuple(item["targets"]), item["outcome"])
                     for item in document["resolutions"]
                 ),
-                tuple(map(str, document["resolve"])),
-                tuple(map(str, document["holes"])),
+                {_text(path): _text(strategy) for path, strategy in document["resolve"].items()},
+                tuple(map(_text, document["holes"])),
             )
         except InvalidInput:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidInput(Problem(f"unreadable provenance: {type(error).__name__}: {error}")) from error
+
+    def contradictions(self, dist_info: str, members: Mapping[str, Any]) -> Iterable[str]:
+        """What cannot be true of a wheel with these members: empty for one that wheelfuse wrote."""
+        labels = [item.label for item in self.inputs]
+        if not labels or len(set(labels)) != len(labels):
+            yield "it names no input, or one twice"
+        paths = [member.path for member in self.placed] + [
+            loss.path for i in self.inputs for loss in i.losses if loss.present
+        ]
+        yield from (f"{path} is not in the wheel" for path in paths if path not in members)
+        for member in self.placed:
+            if not set(member.owners) <= set(labels):
+                yield f"{member.path} is owned by a wheel that is not listed"
+        for item in self.inputs:
+            if item.dist_info != dist_info:
+                yield f"{item.name} is said to have the directory {item.dist_info}"
+        told = [
+            path
+            for item in self.inputs
+            for path in (*item.restore, *item.modes, *(x.path for x in item.losses))
+        ]
+        for path in (*told, *(member.origin for member in self.placed if member.origin)):
+            if any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path or "\\" in path:
+                yield f"{path!r} is no path in a wheel"
 
 
 def _lines(document: Mapping[str, Any]) -> str:
@@ -130,12 +158,26 @@ def _lines(document: Mapping[str, Any]) -> str:
     return "{\n " + ",\n ".join(parts) + "\n}"
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"{value!r:.80} is no size or mode")
+    return value
+
+
 def _input_to_json(item: Input) -> dict[str, Any]:
-    record: dict[str, Any] = {"newline": item.record.newline}
+    record: dict[str, Any] = {"sha256": item.record.digest}
     if item.record.verbatim:
-        record = {"verbatim": item.record.verbatim}
-    elif item.record.order:
-        record["order"] = list(item.record.order)
+        record["verbatim"] = item.record.verbatim
+    else:
+        record["newline"] = item.record.newline
+        if item.record.order:
+            record["order"] = list(item.record.order)
     document: dict[str, Any] = {
         "name": item.name,
         "sha256": item.sha256,
@@ -147,41 +189,55 @@ def _input_to_json(item: Input) -> dict[str, Any]:
         "requires_python": item.requires_python,
         "record": record,
     }
+    if item.guessed_from:
+        document["guessed_from"] = item.guessed_from
     if item.restore:
         document["restore"] = dict(sorted(item.restore.items()))
     if item.modes:
         document["modes"] = dict(sorted(item.modes.items()))
     if item.losses:
-        document["lost"] = [loss_to_json(loss) for loss in item.losses]
+        document["lost"] = [_loss_to_json(loss) for loss in item.losses]
     return document
 
 
-def loss_to_json(loss: Loss) -> dict[str, Any]:
+def _loss_to_json(loss: Loss) -> dict[str, Any]:
     return {
         "path": loss.path, "digest": loss.digest, "size": loss.size, "mode": loss.mode,
-        "why": loss.why, "present": loss.present,
+        "why": loss.why, "strategy": loss.strategy, "present": loss.present,
     }  # fmt: skip
 
 
 def _loss_from_json(item: Any) -> Loss:
-    return Loss(item["path"], item["digest"], item["size"], item["mode"], item["why"], item["present"])
+    return Loss(
+        _text(item["path"]), _text(item["digest"]), _number(item["size"]), _number(item["mode"]),
+        _text(item["why"]), _text(item["strategy"]), bool(item["present"]),
+    )  # fmt: skip
 
 
 def _input_from_json(item: Any) -> Input:
     record = item["record"]
+    order = tuple(map(_number, record.get("order", ())))
+    if sorted(order) != list(range(len(order))):
+        raise ValueError("the order of RECORD is no permutation")
     return Input(
-        item["name"],
-        item["sha256"],
-        item["size"],
-        item["label"],
-        tuple(item["targets"]),
-        item["dist_info"],
-        item["root_is_purelib"],
-        item["requires_python"],
-        RecordForm(tuple(record.get("order", ())), record.get("newline", "\n"), record.get("verbatim", "")),
-        item.get("restore", {}),
-        item.get("modes", {}),
-        tuple(_loss_from_json(loss) for loss in item.get("lost", ())),
+        name=_text(item["name"]),
+        sha256=_text(item["sha256"]),
+        size=_number(item["size"]),
+        label=_text(item["label"]),
+        targets=tuple(map(_text, item["targets"])),
+        dist_info=_text(item["dist_info"]),
+        root_is_purelib=bool(item["root_is_purelib"]),
+        requires_python=_text(item["requires_python"]),
+        record=RecordForm(
+            order,
+            _text(record.get("newline", "\n")),
+            _text(record.get("verbatim", "")),
+            _text(record["sha256"]),
+        ),
+        restore={_text(path): _text(text) for path, text in item.get("restore", {}).items()},
+        modes={_text(path): _number(mode) for path, mode in item.get("modes", {}).items()},
+        losses=tuple(_loss_from_json(loss) for loss in item.get("lost", ())),
+        guessed_from=_text(item.get("guessed_from", "")),
     )
 
 
@@ -196,7 +252,12 @@ def _placed_to_json(item: Placed) -> dict[str, Any]:
 
 def _placed_from_json(item: Any) -> Placed:
     undo = Undo.from_json(item["undo"]) if "undo" in item else None
-    return Placed(item["path"], tuple(item["owners"]), item.get("origin", item["path"]), undo)
+    path = _text(item["path"])
+    return Placed(path, tuple(map(_text, item["owners"])), _text(item.get("origin", path)), undo)
+
+
+_ORIGIN_FIELD = 0x6677  # 'wf'; not among the registered header ids of APPNOTE 4.5.2
+_LONGEST_FIELD = 0xF000
 
 
 @dataclass(frozen=True)
@@ -206,30 +267,51 @@ class Origin:
     A wheel taken out of a fused one has every member of the original, but its zip file is written anew. For
     provenance to stay true when it is fused again, the digest of the original file and the list of what could
     not be restored travel in an extra field (PKWARE APPNOTE 4.5) of RECORD's zip header, where no installer
-    looks and no member changes.
+    looks and no member changes. Like all provenance it is a statement, not a proof.
     """
 
     sha256: str
     size: int
-    losses: tuple[Loss, ...]
+    record: str
+    """Digest of the original's RECORD."""
     content: str
     """Digest of the split wheel's RECORD: if it changed since, none of this is true any more."""
+    losses: tuple[Loss, ...]
 
-    def to_bytes(self) -> bytes:
+    def to_field(self) -> bytes:
+        """The extra field; empty if there is too much to remember for one (64 KiB, compressed)."""
         document = {
             "sha256": self.sha256,
             "size": self.size,
+            "record": self.record,
             "content": self.content,
-            "lost": [loss_to_json(loss) for loss in self.losses],
+            "lost": [_loss_to_json(loss) for loss in self.losses],
         }
-        return json.dumps(document, separators=(",", ":")).encode()
+        content = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
+        return (
+            struct.pack("<HH", _ORIGIN_FIELD, len(content)) + content
+            if len(content) < _LONGEST_FIELD
+            else b""
+        )
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Origin | None:
-        """The origin, or None if this is none: an extra field is only a hint, never a reason to refuse a wheel."""
+    def from_extra(cls, extra: bytes) -> Origin | None:
+        """The origin among the extra fields of a zip header; None if there is none that can be read."""
+        position = 0
+        while position + 4 <= len(extra):
+            kind, length = struct.unpack_from("<HH", extra, position)
+            if kind == _ORIGIN_FIELD:
+                return cls._from_bytes(extra[position + 4 : position + 4 + length])
+            position += 4 + length
+        return None
+
+    @classmethod
+    def _from_bytes(cls, content: bytes) -> Origin | None:
         try:
-            item = json.loads(content)
+            item = json.loads(zlib.decompressobj().decompress(content, 1 << 24))
             losses = tuple(_loss_from_json(loss) for loss in item["lost"])
-            return cls(item["sha256"], item["size"], losses, item["content"])
-        except (ValueError, KeyError, TypeError):
-            return None
+            texts = (_text(item[key]) for key in ("sha256", "record", "content"))
+            sha256, record, digest = texts
+            return cls(sha256, _number(item["size"]), record, digest, losses)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
+            return None  # only a memory: never a reason to refuse the wheel

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.execute import write_file
-from wheelfuse.fuse.model import File, Inline, Loss, Original
+from wheelfuse.fuse.model import Loss, Original
 from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
-from wheelfuse.fuse.survey import origin_field
+from wheelfuse.fuse.reading import Archives
 from wheelfuse.target import Target
-from wheelfuse.wheel.archive import Archive
-from wheelfuse.wheel.metadata import parse_wheel_file, write_wheel_file
 from wheelfuse.wheel.writer import DEFAULT_MODE, Timestamp, ZipWriter, replacing
 
 
@@ -37,28 +37,14 @@ def originals_in(source: Source) -> tuple[Original, ...]:
         UsageError: the wheel is not fused.
     """
     originals = originals_of(source)
-    if len(originals) == 1 and not source.provenance:
-        targets = sorted(
-            {module.target for path in originals[0].files if (module := parse_module(path)) and module.target}
-        )
-        if len(targets) < 2:
-            raise UsageError(
-                Problem(
-                    "not a fused wheel: it has extension modules for one CPython at most",
-                    str(originals[0].name),
-                )
-            )
-        originals = tuple(guessed(originals[0], target) for target in targets)
-    return tuple(_retagged(original, source) if original.guessed else original for original in originals)
-
-
-def _retagged(original: Original, source: Source) -> Original:
-    """WHEEL of a guessed original says what its file name says."""
-    path = f"{original.dist_info}/WHEEL"
-    content = write_wheel_file(replace(source.wheel.wheel_file, tags=original.name.tags, unread=()))
-    parse_wheel_file(content)
-    file = File(digest_of(content), len(content), original.files[path].mode, Inline(content))
-    return replace(original, files={**original.files, path: file})
+    if len(originals) > 1 or source.provenance:
+        return originals
+    modules = (parse_module(path) for path in originals[0].files)
+    targets = sorted({module.target for module in modules if module and module.target})
+    if len(targets) < 2:
+        what = "not a fused wheel: it has extension modules for one CPython at most"
+        raise UsageError(Problem(what, source.where))
+    return tuple(guessed(source, target) for target in targets)
 
 
 def chosen(originals: tuple[Original, ...], targets: Sequence[Target]) -> tuple[Original, ...]:
@@ -76,30 +62,47 @@ def chosen(originals: tuple[Original, ...], targets: Sequence[Target]) -> tuple[
     return tuple(by_target[target] for target in targets)
 
 
-def write_original(
-    original: Original, archive: Archive, source: Source, path: Path, stamp: Timestamp
-) -> SplitWheel:
-    """Write one original as a wheel of its own, its members in the order of its RECORD."""
-    record_path = f"{original.dist_info}/RECORD"
-    record = write_record(original.record, record_path, original.files)
-    if original.record.verbatim and not original.losses:
-        record = original.record.verbatim.encode()
-    origin = Origin(original.sha256, original.size, original.losses, digest_of(record))
-    extra = b"" if original.guessed else origin_field(origin)
-    archives = {source.number: archive}
-    with replacing(path) as file:
-        writer = ZipWriter(file, stamp)
-        for member in sorted(original.files):
-            write_file(writer, archives, member, original.files[member])  # type: ignore[arg-type]
-        writer.write(record_path, DEFAULT_MODE, [record], extra=extra)
-        writer.close()
-    return SplitWheel(path, original.label, path.stat().st_size, original.losses, _notes(original))
+def write_originals(
+    originals: Iterable[Original], archives: Archives, directory: Path, stamp: Timestamp, *, overwrite: bool
+) -> tuple[SplitWheel, ...]:
+    """Write each original as a wheel of its own, all of them or none.
+
+    Raises:
+        InvalidInput: the content is not what was verified before.
+        OSError: the disk is full, or the like.
+    """
+    wheels = []
+    with ExitStack() as stack:
+        for original in originals:
+            path = directory / str(original.name)
+            file = stack.enter_context(replacing(path, overwrite=overwrite))
+            remembered = _write(original, archives, file, stamp)
+            notes = tuple(_notes(original, remembered))
+            wheels.append(SplitWheel(path, original.label, file.tell(), original.losses, notes))
+    return tuple(wheels)
 
 
-def _notes(original: Original) -> tuple[str, ...]:
-    if not original.guessed:
-        return ()
-    return (
-        f"tags {original.name.label} and the files of other CPythons left out: guessed from the modules' suffixes",
-        "METADATA, data and libraries: all of the fused wheel's, since nothing tells whose they are",
+def _write(original: Original, archives: Archives, file: BinaryIO, stamp: Timestamp) -> bool:
+    """Write one wheel; whether there was room for what it has to remember of its origin."""
+    record = write_record(original)
+    origin = Origin(
+        original.sha256, original.size, original.record.digest, digest_of(record), original.losses
     )
+    extra = b"" if original.guessed_from else origin.to_field()
+    writer = ZipWriter(file, stamp)
+    for path in sorted(original.files):
+        write_file(writer, archives, path, original.files[path])
+    writer.write(f"{original.dist_info}/RECORD", DEFAULT_MODE, [record], extra=extra)
+    writer.close()
+    return bool(extra or original.guessed_from)
+
+
+def _notes(original: Original, remembered: bool) -> Iterable[str]:
+    if original.guessed_from:
+        yield (
+            f"{original.guessed_from} was not fused by wheelfuse: the tags, and that each wheel has all but the "
+            "modules of other CPythons, are guessed from the suffixes of the modules; METADATA, data and libraries "
+            "are all of the fused wheel's, since nothing tells whose they are"
+        )
+    if not remembered:
+        yield "too many files could not be restored for the wheels to remember them: merging them again forgets it"

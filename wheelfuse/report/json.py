@@ -11,6 +11,7 @@ from wheelfuse.errors import Problem, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome
 from wheelfuse.fuse.model import Conflict, Loss
 from wheelfuse.fuse.split import SplitWheel
+from wheelfuse.wheel.record import hex_digest
 
 SCHEMAS = Path(__file__).parent / "schemas"
 MERGE = "wheelfuse/merge/1"
@@ -62,9 +63,10 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
     return _dump(document)
 
 
-def refusal_to_json(error: WheelfuseError) -> str:
-    """What ``wheelfuse merge --json`` prints when the inputs did not even lead to a plan, or the plan was refused."""
-    return _dump({"schema": MERGE, "ok": False, "errors": _problems(error.problems), "output": None})
+def refusal_to_json(command: str, error: WheelfuseError) -> str:
+    """What a command (``merge``, ``split``) prints with ``--json`` when it did not get to an outcome."""
+    schema = {"merge": MERGE, "split": SPLIT}[command]
+    return _dump({"schema": schema, "ok": False, "errors": _problems(error.problems)})
 
 
 def split_to_json(wheels: Iterable[SplitWheel]) -> str:
@@ -72,6 +74,8 @@ def split_to_json(wheels: Iterable[SplitWheel]) -> str:
     return _dump(
         {
             "schema": SPLIT,
+            "ok": True,
+            "errors": [],
             "wheels": [
                 {
                     "path": str(wheel.path),
@@ -89,7 +93,7 @@ def split_to_json(wheels: Iterable[SplitWheel]) -> str:
 def _loss(loss: Loss) -> dict[str, Any]:
     return {
         "path": loss.path,
-        "sha256": loss.digest,
+        "sha256": hex_digest(loss.digest),
         "size": loss.size,
         "why": loss.why,
         "replaced": loss.present,

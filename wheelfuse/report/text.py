@@ -25,6 +25,7 @@ MOST_ROWS = 24
 MOST_PATHS = 5
 """How many paths of one kind a list shows."""
 
+_TITLE = "extension module"
 _RULES = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
     "renamed": "extension modules renamed, so that each CPython imports its own",
@@ -49,14 +50,19 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
     """The report of a merge: modules by target, sizes, resolutions, and the wheel with its digest."""
     console = Console(
         file=io.StringIO(), width=max(width, 40), force_terminal=color, color_system="standard" if color else None,
-        highlight=False, soft_wrap=False,
+        highlight=False, soft_wrap=False, markup=False, emoji=False,
     )  # fmt: skip
     plan = outcome.plan
-    verb = "fused into one" if outcome.written else "would be fused into one (dry run)"
+    verb = (
+        "fused into one"
+        if outcome.written
+        else f"{'cannot' if plan.error() else 'would'} be fused into one (dry run)"
+    )
     project = f"{plan.name.distribution} {plan.name.version}"
     console.print(Text(f"{project}: {len(plan.originals)} wheels {verb}", style="bold"))
     console.print()
-    console.print(_modules(plan.modules, [original.label for original in plan.originals]))
+    for table in _tables(plan.modules, [original.label for original in plan.originals], console.width):
+        console.print(table)
     if hidden := _hidden(plan.modules):
         console.print(f"  and {hidden} more extension modules, there for all targets")
     console.print()
@@ -73,17 +79,27 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
     return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
 
 
-def _modules(rows: tuple[ModuleRow, ...], labels: list[str]) -> Table:
+def _tables(rows: tuple[ModuleRow, ...], labels: list[str], width: int) -> Iterable[Table]:
+    """Modules by target; on a narrow terminal several tables, one below the other, with some targets each."""
+    shown = _shown(rows)
+    column = 2 + max(len(text) for text in (*labels, *(_cell(cell) for row in shown for cell in row.cells)))
+    name = max((len(row.module) for row in shown), default=0)
+    name = min(max(name, len(_TITLE)), max(width - column * len(labels), width // 2))
+    at_once = max(1, (width - name) // column)
+    for start in range(0, len(labels), at_once):
+        yield _table(shown, labels, slice(start, start + at_once), name)
+
+
+def _table(rows: list[ModuleRow], labels: list[str], part: slice, name_width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("extension module", overflow="ellipsis", no_wrap=True, ratio=None, min_width=16)
-    for label in labels:
+    table.add_column(_TITLE, overflow="fold", max_width=name_width)
+    for label in labels[part]:
         table.add_column(label, justify="center", no_wrap=True)
-    for row in _shown(rows):
-        table.add_row(
-            row.module, *(Text(_cell(cell), style="red" if cell.path is None else "") for cell in row.cells)
-        )
+    for row in rows:
+        cells = (Text(_cell(cell), style="red" if cell.path is None else "") for cell in row.cells[part])
+        table.add_row(row.module, *cells)
     if not rows:
-        table.add_row("(none)", *("" for _ in labels))
+        table.add_row("(none)", *("" for _ in labels[part]))
     return table
 
 

@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.wheel.layout import Directory, LocalHeader, has_second_name, strays
 
 _inflate: Any
 try:  # inflates about 2.4 times as fast as zlib; there is no wheel of it for every machine
@@ -36,15 +37,16 @@ CHUNK = 1 << 20
 IN_MEMORY = 16 << 20
 """Members above this size (bytes) are looked at through a temporary file rather than in memory."""
 
-_LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_DESCRIPTOR_FLAG, _UTF8_FLAG, _ENCRYPTED_FLAG = 0x8, 0x800, 0x1
-_NO_ZIP64 = 0xFFFFFFFF
-_END = struct.Struct("<4sHHHHIIH")
+DEFAULT_MODE = stat.S_IFREG | 0o644
+"""The mode of a member that states none, for all that installers make of it."""
+
+_ENCRYPTED_FLAG, _UNIX = 0x1, 3
+_AGAIN = "Build the wheel again."
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file in a zip: its path, Unix mode (0 if not given), and where its compressed bytes lie. Sizes in bytes."""
+    """One file in a zip: its path, Unix mode, and where its compressed bytes lie. Sizes in bytes."""
 
     path: str
     mode: int
@@ -108,28 +110,33 @@ class Archive:
             struct.error,
         ) as error:
             raise InvalidInput(self.problem(f"not a zip file that can be read: {error}")) from error
-        end = os.pread(self._fd, _END.size, self.size - len(comment) - _END.size)
-        if end[:4] != b"PK\5\6" or _END.unpack(end)[-1] != len(comment):
-            raise InvalidInput(
-                self.problem("data after the end of the zip archive", todo="Build the wheel again.")
-            )
-        files = [info for info in infos if not info.is_dir()]
-        problems = [problem for info in files if (problem := self._refuse(info))]
-        problems += self._duplicates(infos)
+        directory = Directory.read(self._pread, self.size, len(comment))
+        if isinstance(directory, str):
+            raise InvalidInput(self.problem(directory, todo=_AGAIN))
+        problems = [*filter(None, map(self._refuse, infos)), *self._duplicates(infos)]
+        if directory.count != len(infos):
+            what = f"its end says {directory.count} members, but its directory lists {len(infos)}"
+            problems.append(self.problem(what, todo=_AGAIN))
         if problems:
             raise InvalidInput(problems)
-        members, extras = [], {}
-        for info in files:
+        members, extents = [], []
+        for info in infos:
             try:
-                members.append(self._member(info))
+                member, end = self._member(info)
             except InvalidInput as error:
                 problems += error.problems
-            if info.extra:
-                extras[info.filename] = info.extra
-        problems += self._overlaps(members)
+                continue
+            extents.append((info.header_offset, end, info.filename))
+            if not _is_directory(info):
+                members.append(member)
+        if not problems:
+            problems += (self.problem(what, name, _AGAIN) for what, name in strays(extents, directory))
         if problems:
             raise InvalidInput(problems)
-        return tuple(members), extras
+        return tuple(members), {info.filename: info.extra for info in infos if info.extra}
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        return os.pread(self._fd, length, offset) if 0 <= offset < self.size else b""
 
     def _duplicates(self, infos: list[zipfile.ZipInfo]) -> Iterator[Problem]:
         spellings = Counter(info.filename.rstrip("/") for info in infos)
@@ -142,16 +149,24 @@ class Archive:
         for name, count in folded.items():
             if count > 1:
                 yield self.problem("two members whose names differ in Unicode normalisation only", name)
+        files = {info.filename for info in infos if not _is_directory(info)}
+        for name in sorted(
+            {str(parent) for file in spellings for parent in PurePosixPath(file).parents} & files
+        ):
+            yield self.problem("both a file and the directory of other members", name)
 
     def _refuse(self, info: zipfile.ZipInfo) -> Problem | None:
         """What makes a member unusable, from the central directory alone."""
         name = info.filename
-        parts = name.split("/")
-        if name != info.orig_filename:
-            return self.problem("NUL byte or backslash in the member's name", info.orig_filename)
+        if name != info.orig_filename or has_second_name(info.extra):
+            return self.problem(
+                "programs read its name differently: NUL byte, or a second name", info.orig_filename
+            )
+        if any(unicodedata.category(letter) == "Cc" for letter in name):
+            return self.problem(f"control character in the member's name {name!r}")
         if name.startswith("/") or (len(name) > 1 and name[1] == ":") or "\\" in name:
             return self.problem("absolute path or backslash in the member's name", name)
-        if any(part in ("", ".", "..") for part in parts):
+        if any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
             return self.problem("path with an empty, '.' or '..' part", name)
         if info.flag_bits & _ENCRYPTED_FLAG:
             return self.problem("encrypted", name)
@@ -160,52 +175,39 @@ class Archive:
             return self.problem(
                 f"compression method {kind}; only stored and deflated are allowed in wheels", name
             )
+        if _is_directory(info):
+            return self.problem("a directory with content", name) if info.file_size else None
         kind_of_file = stat.S_IFMT(info.external_attr >> 16)
         if kind_of_file not in (0, stat.S_IFREG, stat.S_IFLNK):
             return self.problem("neither a file nor a symbolic link", name)
         return None
 
-    def _member(self, info: zipfile.ZipInfo) -> Member:
-        """The member, after its local header was held against the central one."""
-        header = os.pread(self._fd, _LOCAL.size, info.header_offset)
-        if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":
+    def _member(self, info: zipfile.ZipInfo) -> tuple[Member, int]:
+        """The member, after its local header was held against the central one, and where it ends in the file."""
+        header = LocalHeader.read(self._pread, info.header_offset)
+        if header is None:
             raise InvalidInput(self.problem("no local header where the directory says", info.filename))
-        _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack(header)
-        tail = os.pread(self._fd, name_length + extra_length, info.header_offset + _LOCAL.size)
-        name = tail[:name_length].decode("utf-8" if flags & _UTF8_FLAG else "cp437")
-        differing = []
-        if name != info.orig_filename:
-            differing.append(f"name {name!r}")
-        if method != info.compress_type:
-            differing.append(f"compression method {method}")
-        if flags & ~_DESCRIPTOR_FLAG != info.flag_bits & ~_DESCRIPTOR_FLAG:
-            differing.append(f"flags {flags:#x}")
-        if not flags & _DESCRIPTOR_FLAG:
-            if _NO_ZIP64 in (compressed, size):
-                compressed, size = _zip64_sizes(tail[name_length:], compressed, size)
-            if (crc, compressed, size) != (info.CRC, info.compress_size, info.file_size):
-                differing.append("checksum or size")
-        if differing:
+        if differing := header.disagreements(info):
             what = f"local and central header disagree ({', '.join(differing)})"
-            raise InvalidInput(self.problem(what, info.filename, "Build the wheel again."))
-        offset = info.header_offset + _LOCAL.size + name_length + extra_length
-        if offset + info.compress_size > self.size:
+            raise InvalidInput(self.problem(what, info.filename, _AGAIN))
+        if has_second_name(header.extra):
+            raise InvalidInput(self.problem("a second name in its local header", info.filename, _AGAIN))
+        if header.data + info.compress_size > self.size:
             raise InvalidInput(
                 self.problem("reaches beyond the end of the file: truncated wheel", info.filename)
             )
+        if (end := header.end(self._pread, info)) is None:
+            raise InvalidInput(
+                self.problem("its data descriptor disagrees with the directory", info.filename, _AGAIN)
+            )
         if info.compress_type == STORED and info.compress_size != info.file_size:
             raise InvalidInput(self.problem("stored, yet its two sizes differ", info.filename))
-        mode = info.external_attr >> 16 if info.create_system == 3 else 0
-        return Member(
-            info.filename, mode, info.compress_type, info.CRC, info.compress_size, info.file_size, offset
-        )
-
-    def _overlaps(self, members: list[Member]) -> Iterator[Problem]:
-        end = 0
-        for member in sorted(members, key=lambda member: member.offset):
-            if member.offset < end:
-                yield self.problem("overlaps another member", member.path)
-            end = member.offset + member.compressed_size
+        mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
+        member = Member(
+            info.filename, mode or DEFAULT_MODE, info.compress_type, info.CRC, info.compress_size, info.file_size,
+            header.data,
+        )  # fmt: skip
+        return member, end
 
     def raw(self, member: Member) -> Iterator[bytes]:
         """The member's bytes as they lie in the file, compressed."""
@@ -258,19 +260,6 @@ class Archive:
         """The member's content as a whole, for members that are known to be small."""
         return b"".join(self.chunks(member))
 
-    @contextmanager
-    def view(self, member: Member) -> Iterator[bytes | mmap]:
-        """The member's content for random access: in memory if small, else mapped from an unlinked temporary file."""
-        if member.size <= IN_MEMORY:
-            yield self.read(member)
-            return
-        with tempfile.TemporaryFile() as file:
-            for chunk in self.chunks(member):
-                file.write(chunk)
-            file.flush()
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
-                yield mapped
-
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""
         digest, offset = hashlib.sha256(), 0
@@ -280,27 +269,34 @@ class Archive:
         return digest.hexdigest()
 
 
+@contextmanager
+def spooled(chunks: Iterable[bytes], size: int) -> Iterator[bytes | mmap]:
+    """A content for random access: in memory if small, else mapped from an unlinked temporary file."""
+    if size <= IN_MEMORY:
+        yield b"".join(chunks)
+        return
+    with tempfile.TemporaryFile() as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield mapped
+
+
+def _is_directory(info: zipfile.ZipInfo) -> bool:
+    """As `ZipInfo.is_dir`, which cannot take an empty name before CPython 3.12."""
+    return info.filename.endswith("/")
+
+
 def symlink_escapes(path: str, destination: str) -> bool:
-    """Whether a symbolic link at *path* in a wheel points out of the tree that the wheel installs."""
-    if destination.startswith("/"):
-        return True
-    depth = 0
-    for part in (*PurePosixPath(path).parent.parts, *PurePosixPath(destination).parts):
-        depth += -1 if part == ".." else 1
-        if depth < 0:
-            return True
-    return False
+    """Whether a symbolic link at *path* in a wheel may point out of the tree that the wheel installs.
 
-
-def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
-    """Compressed size and size from a local header's extra field, where the 32-bit ones say 0xFFFFFFFF."""
-    position = 0
-    while position + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, position)
-        field = extra[position + 4 : position + 4 + length]
-        if kind == 1:
-            values = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
-            size = next(values, size) if size == _NO_ZIP64 else size
-            compressed = next(values, compressed) if compressed == _NO_ZIP64 else compressed
-        position += 4 + length
-    return compressed, size
+    Each directory of a scheme (``pkg-1.0.data/scripts``) is installed by itself, to a place of its own. After
+    another name ``..`` is not followed: that name may be a link itself.
+    """
+    directories = PurePosixPath(path).parent.parts
+    if directories and directories[0].endswith(".data"):
+        directories = directories[2:]
+    ups = [part == ".." for part in PurePosixPath(destination).parts]
+    upward = ups.index(False) if False in ups else len(ups)
+    return destination.startswith("/") or upward > len(directories) or any(ups[upward:])

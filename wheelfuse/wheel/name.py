@@ -12,16 +12,10 @@ from packaging import tags, utils
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.target import ALL_TARGETS, Target
 
-_BUILD = re.compile(r"\d[^-]*")
-
 
 @dataclass(frozen=True)
 class WheelName:
-    """The parts of ``{distribution}-{version}(-{build})?-{python}-{abi}-{platform}.whl``, spelled as there.
-
-    The three compressed tag sets are kept sorted and without repetition, as
-    ``packaging.utils.parse_wheel_filename(validate_order=True)`` wants them.
-    """
+    """The parts of ``{distribution}-{version}(-{build})?-{python}-{abi}-{platform}.whl``, spelled as there."""
 
     distribution: str
     version: str
@@ -37,12 +31,15 @@ class WheelName:
         Raises:
             InvalidInput: it is no wheel file name.
         """
+        if any(character in filename for character in "/\\\0"):
+            raise InvalidInput(Problem("not a wheel file name: it holds a directory", filename))
         try:
             utils.parse_wheel_filename(filename)
         except utils.InvalidWheelFilename as error:
             raise InvalidInput(Problem(f"not a wheel file name: {error}", filename)) from error
         distribution, version, *build, python, abi, platform = filename[: -len(".whl")].split("-")
-        return cls(distribution, version, "".join(build), _split(python), _split(abi), _split(platform))
+        sets = (tuple(tag_set.split(".")) for tag_set in (python, abi, platform))
+        return cls(distribution, version, "".join(build), *sets)
 
     def __str__(self) -> str:
         return f"{self.stem}.whl"
@@ -69,9 +66,9 @@ class WheelName:
         """The compressed set written out, sorted: the ``Tag:`` lines of WHEEL."""
         return tuple(
             f"{python}-{abi}-{platform}"
-            for python in self.pythons
-            for abi in self.abis
-            for platform in self.platforms
+            for python in sorted(self.pythons)
+            for abi in sorted(self.abis)
+            for platform in sorted(self.platforms)
         )
 
     @property
@@ -94,10 +91,6 @@ class WheelName:
     def label(self) -> str:
         """What tells this wheel from the others of its release: ``cp313t``, ``cp39-abi3``, ``py3-none``."""
         return str(self.target) if self.target else f"{'.'.join(self.pythons)}-{'.'.join(self.abis)}"
-
-
-def _split(tag_set: str) -> tuple[str, ...]:
-    return tuple(sorted(set(tag_set.split("."))))
 
 
 @functools.cache
@@ -127,12 +120,6 @@ def accepting(pairs: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
     """Every CPython (3.8 to 3.17, and t builds) that would install a wheel with these tag pairs."""
     pairs = tuple(pairs)
     return tuple(target for target in ALL_TARGETS if rank(target, pairs) is not None)
-
-
-def tag_sort_key(tag: str) -> tuple[str, int, str]:
-    """Sorts ``cp39`` before ``cp310``, and ``cp313`` before ``cp313t``, for people to read."""
-    match = re.fullmatch(r"([a-z]+?)(\d)(\d*)(.*)", tag)
-    return (match[1] + match[2], int(match[3] or 0), match[4]) if match else (tag, 0, "")
 
 
 _PLATFORM = re.compile(
@@ -216,8 +203,8 @@ def common_platforms(tag_sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     Within one wheel the lowest tag counts, across wheels the highest of those; never the union, which
     would promise that the wheel with the highest needs runs on the oldest system.
     """
-    if len(set(tag_sets)) == 1:
-        return tag_sets[0]
+    if len({frozenset(tag_set) for tag_set in tag_sets}) == 1:
+        return tuple(sorted(set(tag_sets[0])))
     highest: dict[tuple[str, str], Platform] = {}
     for tag_set in tag_sets:
         for platform in floors(tag_set):

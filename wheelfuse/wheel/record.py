@@ -55,7 +55,9 @@ def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
         try:
             path, hash_value, size = row
             algorithm, _, digest = hash_value.partition("=")
-            entry = RecordEntry(path, algorithm, digest.rstrip("="), int(size) if size else -1)
+            if not size.isascii() or not (size.isdigit() or size == ""):
+                raise ValueError(size)
+            entry = RecordEntry(path, algorithm, digest.rstrip("="), int(size or -1))
         except ValueError:
             problems.append(Problem(f"RECORD line {number} is not 'path,hash,size': {','.join(row)[:120]!r}"))
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from wheelfuse.errors import InvalidInput, Problem
@@ -72,6 +73,7 @@ def read_wheel(archive: Archive) -> Wheel:
         *_record_problems(archive, dist_info, members, record),
         *_symlink_problems(archive, members),
         *_metadata_problems(archive, name, f"{dist_info}/METADATA", metadata),
+        *_requires_python_problems(archive, f"{dist_info}/METADATA", metadata),
     ]
     if problems:
         raise InvalidInput(problems)
@@ -99,12 +101,14 @@ def _record_problems(
     archive: Archive, dist_info: str, members: Mapping[str, Member], record: Mapping[str, RecordEntry]
 ) -> Iterator[Problem]:
     exempt = {f"{dist_info}/{file}" for file in UNHASHED}
-    for path in members.keys() - record.keys() - exempt:
+    for path in sorted(members.keys() - record.keys() - exempt):
         yield archive.problem("not listed in RECORD", path, "Build the wheel again, or remove the file.")
-    for path in record.keys() - members.keys() - exempt:
+    for path in sorted(record.keys() - members.keys() - exempt):
         yield archive.problem("listed in RECORD, but not in the wheel", path)
     for path, entry in record.items():
         if path in exempt or path not in members:
+            if path in exempt and (entry.digest or entry.size != -1):
+                yield archive.problem("listed in RECORD with a digest or size, which it cannot have", path)
             continue
         if not entry.digest:
             yield archive.problem("listed in RECORD without a digest", path)
@@ -133,6 +137,14 @@ def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: H
         found = canonicalize_name(values[0]) if field == "Name" else canonicalize_version(values[0])
         if found != expected:
             yield archive.problem(f"{field} is {values[0]}, but the file name says {expected}", path)
+
+
+def _requires_python_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
+    for header in metadata.get_all("Requires-Python"):
+        try:
+            SpecifierSet(header.flat)
+        except InvalidSpecifier as error:
+            yield archive.problem(f"Requires-Python: {error}", path)
 
 
 def _warnings(

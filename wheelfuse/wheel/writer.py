@@ -7,11 +7,11 @@ Format: PKWARE APPNOTE 6.3.10.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import stat
+import secrets
 import struct
-import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
+from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4s4B4HIII5HII")
@@ -29,7 +30,6 @@ _END = struct.Struct("<4sHHHHIIH")
 _LIMIT32, _LIMIT16 = 0xFFFFFFFF, 0xFFFF
 _UNIX = 3
 _UTF8_FLAG = 0x800
-DEFAULT_MODE = stat.S_IFREG | 0o644
 
 Timestamp = tuple[int, int]
 """MS-DOS date and time, as zip files hold them."""
@@ -170,9 +170,24 @@ class ZipWriter:
         header = _CENTRAL.pack(
             b"PK\1\2", version, _UNIX, version, 0, flags, method, clock, date, crc,
             min(compressed, _LIMIT32), min(size, _LIMIT32), len(name), len(extra), 0, 0, 0,
-            (mode or DEFAULT_MODE) << 16, min(offset, _LIMIT32),
+            mode << 16, min(offset, _LIMIT32),
         )  # fmt: skip
         self._directory.append(header + name + extra)
+
+
+def _put(temporary: Path, path: Path, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            path.hardlink_to(temporary)  # unlike a rename, this never takes the place of a file
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            if path.exists():  # a file system without hard links: as near as it gets
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        else:
+            temporary.unlink()
+            return
+    temporary.replace(path)
 
 
 def _encode(path: str) -> tuple[bytes, int]:
@@ -183,28 +198,26 @@ def _encode(path: str) -> tuple[bytes, int]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes *path* when the block ends, complete and on disk; after an error nothing is left."""
+def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A file that becomes *path* when the block ends, complete and on disk; after an error nothing is left.
+
+    Raises:
+        FileExistsError: *path* has come into being meanwhile, and *overwrite* is not given.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".partial")
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.partial")
     try:
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with os.fdopen(fd, "w+b", buffering=CHUNK) as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        _put(temporary, path, overwrite)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

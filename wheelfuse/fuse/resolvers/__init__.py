@@ -15,12 +15,14 @@ from wheelfuse.fuse.resolvers import (
     remainder,
     shared_objects,
     sources,
+    symlinks,
 )
 from wheelfuse.fuse.resolvers.context import Context
 
 Resolver = Callable[[Case, Context], Settled | Conflict | None]
 
 RESOLVERS: tuple[Resolver, ...] = (
+    symlinks.resolve,
     dist_info.resolve,
     shared_objects.resolve,
     sources.resolve,

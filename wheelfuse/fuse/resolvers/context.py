@@ -11,12 +11,12 @@ from wheelfuse.fuse.reconcile import Variant
 
 @dataclass(frozen=True)
 class Context:
-    """The facts about contents, the per-CPython shared objects, the sources that get a dispatcher, strictness."""
+    """The facts about contents, the per-CPython shared objects, the paths whose content changed, strictness."""
 
     dist_info: str
     facts: Facts
     binding: Binding
-    dispatched: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
     strict: bool = False
 
     def texts(self, case: Case) -> tuple[Variant, ...]:

@@ -52,7 +52,7 @@ def _own(case: Case, name: str, context: Context) -> Settled | Conflict | None:
     if name in _UNITED:
         return _reconciled(case, "lines", reconcile_lines, context)
     if name.startswith("sboms/") or _LICENSE.match(name):
-        return _united(case) if len(case.variants) == 1 else _side_by_side(case)
+        return _united(case) if len(case.variants) == 1 else _side_by_side(case, name)
     return None
 
 
@@ -62,10 +62,15 @@ def _united(case: Case) -> Settled:
     return Settled((case.output(case.owners),), (resolution,))
 
 
-def _side_by_side(case: Case) -> Settled:
-    """Every variant survives, named by the targets whose wheels have it."""
+def _side_by_side(case: Case, name: str) -> Settled:
+    """Every variant survives, named by the targets whose wheels have it.
+
+    The newest licence stays where it is, since METADATA's License-File names it.
+    """
+    newest = None if name.startswith("sboms/") else case.newest
     outputs = tuple(
-        case.output(originals, variant_path(case.path, originals)) for originals in case.variants.values()
+        case.output(originals, case.path if newest in originals else variant_path(case.path, originals))
+        for originals in case.variants.values()
     )
     names = ", ".join(posixpath.basename(output.path) for output in outputs)
     return Settled(outputs, (Resolution("all-kept", case.path, labels(case.owners), names),))

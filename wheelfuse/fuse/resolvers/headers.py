@@ -1,4 +1,7 @@
-"""C headers that Cython generates: its own version is in a comment and in the names of static helpers."""
+"""C headers that Cython generates: its own version is in a comment and in the names of static helpers.
+
+Such headers say the same to a compiler. One is kept; with ``--strict`` they are a conflict like any other header.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ def resolve(case: Case, context: Context) -> Settled | Conflict | None:
 
 
 def _without_version(content: bytes) -> bytes | None:
-    """The header with Cython's version masked (``3.2.8`` and ``3_2_8``); None if Cython did not generate it."""
+    """The header with Cython's version masked where Cython writes it; None if Cython did not generate it."""
     match = _FIRST_LINE.match(content)
     if match is None:
         return None
-    version = rb"[._]".join(map(re.escape, match[1].split(b".")))
-    return re.sub(rb"(?<!\d)" + version + rb"(?!\d)", b"#", content)
+    version = re.escape(match[1].replace(b".", b"_"))
+    return re.sub(rb"(__P(?:yx|YX)_\w*?_)" + version + rb"\b", rb"\1#", content[match.end() :])

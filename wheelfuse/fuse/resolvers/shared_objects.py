@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.fuse.binding import is_bound, is_reached, leaks
-from wheelfuse.fuse.model import Case, Conflict, Original, Output, Rename, Resolution, Settled, labels
+from wheelfuse.fuse.model import Case, Conflict, Original, Output, Resolution, Settled, labels
 from wheelfuse.fuse.modules import ModuleName, extension_module, parse_module
 from wheelfuse.fuse.resolvers.context import Context
 
@@ -14,19 +14,25 @@ from wheelfuse.fuse.resolvers.context import Context
 def resolve(case: Case, context: Context) -> Settled | Conflict | None:
     images = [image for original in case.owners if (image := context.binding.image(original, case.path))]
     if len(images) != len(case.owners):
-        return None
+        named = parse_module(case.path)
+        # One that is no ELF file after all: the contract check says so.
+        return (
+            Settled((case.output(case.owners),))
+            if named and named.target and len(case.variants) == 1
+            else None
+        )
     module = extension_module(case.path, images[-1])
     if module and module.target:
         return _side_by_side(case, module, context)
     if case.path in context.binding.per_target:
         return _per_target(case, module, context)
+    if case.absent and (conflict := _intruder(case, module, context)):
+        return conflict
     if len(case.variants) == 1:
-        return _one_sided(case, module, context)
+        return Settled((case.output(case.owners),))
     if len({image.loaded_digest for image in images}) == 1:
-        why = "differed in bytes that are never loaded"
-        return case.collapsed(
-            why, "never-loaded", f"differs in bytes that are never loaded: {case.newest.label}'s kept"
-        )
+        outcome = f"differs in bytes that are never loaded: {case.newest.label}'s kept"
+        return case.collapsed("differed in bytes that are never loaded", "never-loaded", outcome)
     return _one_copy(case, module, images, context)
 
 
@@ -37,10 +43,16 @@ def _side_by_side(case: Case, module: ModuleName, context: Context) -> Settled |
             case.path,
             f"a module for {module.target} alone, of which other wheels carry a stale copy that differs",
             case.groups,
-            (str(module.target), "newest", "oldest"),
+            ("newest", "oldest", *(o.label for o in case.owners if o.target == module.target)),
         )
-    settled = _edited(case, {case.path: case.owners}, "side-by-side", context)
-    return settled if any(output.rename for output in settled.outputs) else Settled(settled.outputs)
+    # Only its own CPython loads it: a stale copy in another wheel gets the names that count there.
+    loader = next((o for o in case.owners if o.target == module.target), case.newest)
+    rename = context.binding.rename(loader, case.path)
+    output = case.output(case.owners, rename=rename)
+    if rename is None:
+        return Settled((output,))
+    outcome = f"{loader.label} links {', '.join(new for _, new in rename.needed)}"
+    return Settled((output,), (Resolution("side-by-side", case.path, labels(case.owners), outcome),))
 
 
 def _per_target(case: Case, module: ModuleName | None, context: Context) -> Settled | Conflict:
@@ -54,9 +66,8 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
         places[path] += (original,)
     for path, originals in places.items():
         taken = path != case.path and any(path in original.files for original in case.originals)
-        clash = len({original.files[case.path].digest for original in originals}) > 1
-        if taken or clash:
-            reason = f"{path} would have two contents" if clash else f"its new name {path} is taken"
+        if taken or len({original.files[case.path].digest for original in originals}) > 1:
+            reason = f"its new name {path} is taken" if taken else f"{path} would have two contents"
             return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     leftover = tuple(original for original in places.get(case.path, ()) if original.target is None)
     if (
@@ -64,36 +75,34 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
         and leftover
         and leaks(Case(case.path, (*leftover, *case.absent)), module, context.binding.linkages)
     ):
-        reason = "a module that CPythons without it would import from another wheel"
-        return Conflict(case.path, reason, case.groups, ("keep", "drop"))
-    return _edited(case, places, "renamed" if module else "per-target", context)
-
-
-def _edited(case: Case, places: dict[str, tuple[Original, ...]], rule: str, context: Context) -> Settled:
-    outputs: list[Output] = []
-    told: list[str] = []
+        return _leak(case)
+    outputs = []
     for path, originals in places.items():
-        edits: dict[Rename | None, tuple[Original, ...]] = defaultdict(tuple)
-        for original in originals:
-            edits[context.binding.rename(original, case.path)] += (original,)
-        # One path, one edit: a stale copy in another wheel is not what its own CPython loads.
-        rename = context.binding.rename(originals[-1], case.path) if len(edits) > 1 else next(iter(edits))
-        outputs.append(case.output(originals, path, rename))
-        if rename and rename.needed:
-            told.append(f"{labels(originals)[-1]} links {', '.join(new for _, new in rename.needed)}")
+        renames = {context.binding.rename(original, case.path) for original in originals}
+        if len(renames) > 1:
+            reason = f"{path} would have to link different libraries for {', '.join(labels(originals))}"
+            return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
+        outputs.append(case.output(originals, path, renames.pop()))
+    return _told(case, tuple(outputs), "renamed" if module else "per-target")
+
+
+def _told(case: Case, outputs: tuple[Output, ...], rule: str) -> Settled:
     names = ", ".join(output.path.rpartition("/")[2] for output in outputs)
-    outcome = names if rule != "side-by-side" else "; ".join(told)
-    return Settled(tuple(outputs), (Resolution(rule, case.path, labels(case.owners), outcome),))
+    return Settled(outputs, (Resolution(rule, case.path, labels(case.owners), names),))
 
 
-def _one_sided(case: Case, module: ModuleName | None, context: Context) -> Settled | Conflict:
-    """The same file in some wheels only: harmless if the others cannot stumble on it."""
-    if module and leaks(case, module, context.binding.linkages):
-        reason = "a module that only some wheels have, and the others would import"
-        return Conflict(case.path, reason, case.groups, ("keep", "drop"))
-    if module or is_reached(case, context.binding.linkages):
-        return Settled((case.output(case.owners),))
+def _intruder(case: Case, module: ModuleName | None, context: Context) -> Conflict | None:
+    """A file that only some wheels have, if the others' CPythons could stumble on it."""
+    if module:
+        return _leak(case) if leaks(case, module, context.binding.linkages) else None
+    if is_reached(case, context.binding.linkages):
+        return None
     reason = "a library that only some wheels have, and that none of their modules links"
+    return Conflict(case.path, reason, case.groups, ("keep", "drop"))
+
+
+def _leak(case: Case) -> Conflict:
+    reason = "a module that only some wheels have, and the others would import"
     return Conflict(case.path, reason, case.groups, ("keep", "drop"))
 
 
@@ -101,16 +110,17 @@ def _one_copy(
     case: Case, module: ModuleName | None, images: list[Image], context: Context
 ) -> Settled | Conflict:
     """Libraries that only look different, and those that nobody can tell apart safely."""
-    if module is None and is_bound(case, context.binding.linkages):
+    if module:
+        reason = "modules for several CPythons that differ, and no suffix tells them apart"
+        return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
+    if is_bound(case, context.binding.linkages):
         reason = (
             "a library bound to one CPython that no file links: it is opened by name, so it cannot be renamed"
         )
-        return Conflict(case.path, reason, case.groups, ("newest", "oldest", "rename", "drop"))
-    reasons = [reason for image in images[1:] if (reason := interchangeable(images[0], image))]
-    if module is None and not reasons and not case.absent and not context.strict:
+        return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
+    difference = interchangeable(images)
+    if not difference and not context.strict:
         outcome = f"builds of one library, interchangeable: {case.newest.label}'s kept"
         return case.collapsed("a build of the same library was kept", "interchangeable", outcome)
-    if module is None and parse_module(case.path) and not is_reached(case, context.binding.linkages):
-        reasons = reasons or ["neither an importable module nor linked by any file"]
-    reason = "builds of one library that differ" + (f" ({reasons[0]})" if reasons else " (--strict)")
+    reason = f"builds of one library that differ ({difference or '--strict'})"
     return Conflict(case.path, reason, case.groups, ("newest", "oldest", "rename"))

@@ -56,7 +56,7 @@ def dispatched(case: Case) -> Settled:
                 chosen[original.target] = posixpath.basename(path)
             else:
                 default = posixpath.basename(path)
-    chosen |= {target: None for original in case.absent for target in original.serves if original.target}
+    chosen |= {target: None for original in case.absent for target in original.serves}
     content = dispatcher(posixpath.basename(case.path), chosen, default)
     made = File(digest_of(content), len(content), case.newest.files[case.path].mode, Inline(content))
     variants = ", ".join(posixpath.basename(output.path) for output in outputs)

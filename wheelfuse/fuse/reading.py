@@ -1,0 +1,208 @@
+"""Reads the inputs of a merge: every member is held against RECORD, and every ELF file is looked into.
+
+Here, in :mod:`wheelfuse.fuse.survey` and in :mod:`wheelfuse.fuse.execute` bytes of wheels are read; all else works
+on values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from mmap import mmap
+from typing import Any
+
+from wheelfuse.elf.image import MAGIC, read_image
+from wheelfuse.elf.patch import Undo
+from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.fuse.model import File, Inline
+from wheelfuse.fuse.originals import Source, Verified
+from wheelfuse.fuse.provenance import FILE, Origin, Provenance
+from wheelfuse.wheel.archive import Archive, Member, spooled
+from wheelfuse.wheel.record import encode_digest
+from wheelfuse.wheel.wheel import Wheel, read_wheel
+
+Archives = Sequence[Archive]
+"""The open inputs, by their numbers."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done so far and those to do in all."""
+
+_BATCH = 1 << 20
+"""Small members are verified several at a time, up to about this many bytes."""
+
+
+def read_sources(archives: Sequence[Archive], progress: Progress | None = None) -> tuple[Source, ...]:
+    """Read and verify every wheel.
+
+    Raises:
+        InvalidInput: with every problem found in any of them.
+    """
+    problems: list[Problem] = []
+    readers = []
+    for archive in archives:
+        try:
+            readers.append(_Reader(archive))
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
+    total, done = sum(reader.size for reader in readers), 0
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        digests = [pool.submit(archive.sha256) for archive in archives]
+        for found in _in_order(pool, itertools.chain.from_iterable(reader.batches() for reader in readers)):
+            problems += found.problems
+            done += found.size
+            if progress:
+                progress(done, total)
+    if problems:
+        raise InvalidInput(problems)
+    return tuple(
+        reader.source(number, digest.result())
+        for number, (reader, digest) in enumerate(zip(readers, digests, strict=True))
+    )
+
+
+def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_Batch]:
+    """Run the batches, as many at once as keep the threads busy, and give them back in order."""
+    running: list[Any] = []
+    for batch in batches:
+        running.append(pool.submit(batch.run))
+        if len(running) > 32:
+            yield running.pop(0).result()
+    for future in running:
+        yield future.result()
+
+
+class _Reader:
+    """One wheel while it is read."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.wheel = read_wheel(archive)
+        self.provenance = _provenance(archive, self.wheel)
+        placed = self.provenance.placed if self.provenance else ()
+        self.undos = {member.path: member.undo for member in placed if member.undo}
+        self.verified: dict[str, Verified] = {}
+        self.undone: dict[str, Verified] = {}
+        self.size = sum(member.size for member in self.wheel.members.values())
+
+    def batches(self) -> Iterator[_Batch]:
+        """The members, large ones first and alone, so that the threads end together."""
+        batch = _Batch(self)
+        for member in sorted(self.wheel.members.values(), key=lambda member: (-member.size, member.path)):
+            if batch.members and batch.size + member.size > _BATCH:
+                yield batch
+                batch = _Batch(self)
+            batch.members.append(member)
+            batch.size += member.size
+        yield batch
+
+    def source(self, number: int, sha256: str) -> Source:
+        return Source(
+            number, str(self.archive.path), self.wheel, sha256, self.archive.size, self.verified, self.undone,
+            self.provenance, Origin.from_extra(self.archive.extras.get(self.wheel.record_path, b"")),
+        )  # fmt: skip
+
+
+class _Batch:
+    """Members of one wheel that one thread verifies."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self.reader = reader
+        self.members: list[Member] = []
+        self.problems: list[Problem] = []
+        self.size = 0
+
+    def run(self) -> _Batch:
+        for member in self.members:
+            try:
+                self._verify(member)
+            except InvalidInput as error:
+                name = self.reader.archive.name
+                self.problems += (
+                    Problem(p.what, p.wheel or name, p.member or member.path, p.todo) for p in error.problems
+                )
+        return self
+
+    def _verify(self, member: Member) -> None:
+        """Hold a member against RECORD; an edited one is also looked at as it was before the edit."""
+        entry = self.reader.wheel.record.get(member.path)
+        algorithm = entry.algorithm if entry and entry.digest else "sha256"
+        hashes = {name: hashlib.new(name) for name in {algorithm, "sha256"}}
+        undo = self.reader.undos.get(member.path)
+        with _elf_content(self.reader.archive, member, list(hashes.values())) as content:
+            if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
+                what = f"its {algorithm} digest is not the one in RECORD"
+                raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
+            digest = encode_digest(hashes["sha256"].digest())
+            image = read_image(content) if content is not None else None
+            self.reader.verified[member.path] = Verified(digest, member.size, image)
+            if undo:
+                if content is None:
+                    raise InvalidInput(Problem("provenance tells of an edit, but it is no ELF file"))
+                self.reader.undone[member.path] = _before(content, undo)
+
+
+def _before(content: bytes | mmap, undo: Undo) -> Verified:
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for chunk in undo.apply_stream(_pieces(content)):
+            digest.update(chunk)
+            yield chunk
+
+    with spooled(hashed(), undo.size) as before:
+        return Verified(encode_digest(digest.digest()), undo.size, read_image(before))
+
+
+def _pieces(content: bytes | mmap) -> Iterator[bytes]:
+    return (content[at : at + _BATCH] for at in range(0, len(content), _BATCH))
+
+
+@contextmanager
+def _elf_content(archive: Archive, member: Member, hashes: Sequence[Any]) -> Iterator[bytes | mmap | None]:
+    """Read a member once, feeding the hashes; its content if it is an ELF file, else None."""
+
+    def hashed() -> Iterator[bytes]:
+        for chunk in archive.chunks(member):
+            for digest in hashes:
+                digest.update(chunk)
+            yield chunk
+
+    chunks = hashed()
+    first = next(chunks, b"")
+    while len(first) < len(MAGIC) and (more := next(chunks, b"")):
+        first += more
+    if first.startswith(MAGIC):
+        with spooled(itertools.chain((first,), chunks), member.size) as content:
+            yield content
+        return
+    for _ in chunks:
+        pass
+    yield None
+
+
+def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
+    path = f"{wheel.dist_info}/{FILE}"
+    if path not in wheel.members:
+        return None
+    try:
+        provenance = Provenance.from_bytes(archive.read(wheel.members[path]))
+    except InvalidInput as error:
+        raise InvalidInput(archive.problem(problem.what, path) for problem in error.problems) from error
+    todo = "Take the wheel that wheelfuse wrote, unchanged."
+    if wrong := tuple(provenance.contradictions(wheel.dist_info, wheel.members)):
+        raise InvalidInput(archive.problem(what, path, todo) for what in wrong)
+    return provenance
+
+
+def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
+    """The content of a file in pieces, an edit of wheelfuse taken back."""
+    if isinstance(file.source, Inline):
+        return (file.source.content,)
+    chunks = archives[file.source.archive].chunks(file.source.member)
+    return file.source.undo.apply_stream(chunks) if file.source.undo else chunks

@@ -1,0 +1,164 @@
+"""Where the parts of a zip file lie, and that it has no others: what one program skips, another one may read.
+
+A zip file says most things twice: in the directory at its end, and in the header before each member. Programs
+differ in which they believe, so both must say the same, and no byte may belong to neither.
+Formats: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.9 (data descriptor), 4.3.14 to 4.3.16 (ends of
+the directory) and 4.5.3 (zip64).
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+Read = Callable[[int, int], bytes]
+"""Reads *length* bytes at *offset*, or what there is of them."""
+
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_END = struct.Struct("<4sHHHHIIH")
+_END64 = struct.Struct("<4sQHHIIQQQQ")
+_LOCATOR64 = struct.Struct("<4sIQI")
+_DESCRIPTOR_FLAG, _UTF8_FLAG = 0x8, 0x800
+_ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
+_SEE_ZIP64_16, _SEE_ZIP64 = 0xFFFF, 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class LocalHeader:
+    """The header before a member's data; *data* is the offset at which that begins. Sizes in bytes."""
+
+    flags: int
+    method: int
+    crc: int
+    compressed_size: int
+    size: int
+    name: bytes
+    extra: bytes
+    data: int
+
+    @classmethod
+    def read(cls, read: Read, offset: int) -> LocalHeader | None:
+        """The header at *offset*; None if there is none."""
+        fixed = read(_LOCAL.size, offset)
+        if len(fixed) < _LOCAL.size or not fixed.startswith(b"PK\3\4"):
+            return None
+        _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack(fixed)
+        tail = read(name_length + extra_length, offset + _LOCAL.size)
+        name, extra = tail[:name_length], tail[name_length:]
+        if _SEE_ZIP64 in (compressed, size):
+            compressed, size = _zip64_sizes(extra, compressed, size)
+        data = offset + _LOCAL.size + name_length + extra_length
+        return cls(flags, method, crc, compressed, size, name, extra, data)
+
+    def disagreements(self, info: zipfile.ZipInfo) -> list[str]:
+        """What this header says otherwise than the directory."""
+        codec = "utf-8" if info.flag_bits & _UTF8_FLAG else "cp437"
+        found = []
+        if self.name != info.orig_filename.encode(codec):
+            found.append(f"name {self.name.decode(codec, 'replace')!r}")
+        if self.method != info.compress_type:
+            found.append(f"compression method {self.method}")
+        if self.flags & ~_DESCRIPTOR_FLAG != info.flag_bits & ~_DESCRIPTOR_FLAG:
+            found.append(f"flags {self.flags:#x}")
+        # Before a data descriptor these may be left open.
+        unknown = (0, _SEE_ZIP64) if self.flags & _DESCRIPTOR_FLAG else ()
+        for title, here, there in (
+            ("checksum", self.crc, info.CRC),
+            ("compressed size", self.compressed_size, info.compress_size),
+            ("size", self.size, info.file_size),
+        ):
+            if here != there and here not in unknown:
+                found.append(f"{title} {here}")
+        return found
+
+    def end(self, read: Read, info: zipfile.ZipInfo) -> int | None:
+        """Where the member ends, its data descriptor included; None if that contradicts the directory."""
+        end = self.data + info.compress_size
+        if not self.flags & _DESCRIPTOR_FLAG:
+            return end
+        sizes = (info.CRC, info.compress_size, info.file_size)
+        found = read(24, end)
+        for signature in (b"PK\7\10", b""):
+            for form in ("<IQQ", "<III"):
+                try:
+                    descriptor = signature + struct.pack(form, *sizes)
+                except struct.error:  # sizes of zip64 in a form of 32 bits
+                    continue
+                if found.startswith(descriptor):
+                    return end + len(descriptor)
+        return None
+
+
+def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The parts of an extra field: header id and data of each (APPNOTE 4.5.1)."""
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        yield kind, extra[position + 4 : position + 4 + length]
+        position += 4 + length
+
+
+def has_second_name(extra: bytes) -> bool:
+    """Whether an extra field gives the member another name (Info-ZIP's Unicode path), which some programs use."""
+    return any(kind == _UNICODE_PATH_FIELD for kind, _ in extra_fields(extra))
+
+
+def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
+    """Compressed size and size from a local header's extra field, where the 32-bit ones say 0xFFFFFFFF."""
+    for kind, data in extra_fields(extra):
+        if kind == _ZIP64_FIELD:
+            values = iter(struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8]))
+            size = next(values, size) if size == _SEE_ZIP64 else size
+            compressed = next(values, compressed) if compressed == _SEE_ZIP64 else compressed
+    return compressed, size
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What the end of a zip file says of its directory: where it begins, and how many members it lists."""
+
+    start: int
+    count: int
+
+    @classmethod
+    def read(cls, read: Read, size: int, comment_length: int) -> Directory | str:
+        """Read the end records of a file of *size* bytes; a text if they are not all of its end."""
+        at = size - comment_length - _END.size
+        end = read(_END.size, at)
+        if not end.startswith(b"PK\5\6") or _END.unpack(end)[-1] != comment_length:
+            return "data after the end of the zip archive"
+        *_, count, length, start, _ = _END.unpack(end)
+        locator = read(_LOCATOR64.size, at - _LOCATOR64.size) if at >= _LOCATOR64.size else b""
+        if locator.startswith(b"PK\6\7"):
+            at -= _LOCATOR64.size + _END64.size
+            record = read(_END64.size, max(at, 0))
+            if not record.startswith(b"PK\6\6") or _LOCATOR64.unpack(locator)[2] != at:
+                return "no zip64 end record where its locator says"
+            *_, count64, length64, start64 = _END64.unpack(record)
+            narrow = (
+                (count, count64, _SEE_ZIP64_16),
+                (length, length64, _SEE_ZIP64),
+                (start, start64, _SEE_ZIP64),
+            )
+            if any(value not in (wide, see) for value, wide, see in narrow):
+                return "its two end records disagree"
+            count, length, start = count64, length64, start64
+        if start + length != at:
+            return "bytes before the zip archive, or around its directory, that belong to no member"
+        return cls(start, count)
+
+
+def strays(extents: Sequence[tuple[int, int, str]], directory: Directory) -> Iterator[tuple[str, str]]:
+    """Where members overlap, or bytes belong to none: what is wrong, and at which member.
+
+    *extents* are the begin and the end of each member in the file, and its name.
+    """
+    position = 0
+    for begin, end, name in (*sorted(extents), (directory.start, directory.start, "")):
+        if begin < position:
+            yield "overlaps another member" if name else "the last member overlaps the directory", name
+        elif begin > position:
+            yield f"{begin - position} bytes before it belong to no member", name or "(directory)"
+        position = max(position, end)
