@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding, multiarchs_for
-from wheelfuse.fuse.model import Original, Output
+from wheelfuse.fuse.model import Lost, Original, Output
 from wheelfuse.fuse.modules import ModuleName, extension_module, loads, picks
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.fuse.serving import admits
@@ -114,18 +114,20 @@ def check_coverage(
     requires_python: str,
     originals: tuple[Original, ...],
     modules: tuple[Module, ...],
+    lost: Iterable[Lost],
     options: MergeOptions,
 ) -> Coverage:
     """Hold the CPythons that came, and their modules, against those that there should be.
 
-    *requires_python* is that of the fused wheel.
+    *requires_python* is that of the fused wheel; *lost* the files that were given up for another wheel's.
     """
+    adopted = {(item.label, item.loss.path) for item in lost}
     served = {target: original for original in originals for target in original.serves}
     expected = _expected(requires_python, originals)
     errors = (
         *_missing_targets(expected, requires_python, served, options),
         *_over_claims(name, requires_python, served),
-        *(problem for module in modules for problem in _module_problems(module, served, options)),
+        *(problem for module in modules for problem in _module_problems(module, served, adopted, options)),
     )
     holes = (
         *(str(target) for target in expected if target not in served),
@@ -221,7 +223,7 @@ def _over_claims(name: WheelName, requires_python: str, served: dict[Target, Ori
 
 
 def _module_problems(
-    module: Module, served: dict[Target, Original], options: MergeOptions
+    module: Module, served: dict[Target, Original], adopted: set[tuple[str, str]], options: MergeOptions
 ) -> Iterator[Problem]:
     """Every extension module must be there for every CPython served, and be the one made for it."""
     holes, have = [], []
@@ -232,7 +234,8 @@ def _module_problems(
                 holes.append(target)
             continue
         have.append(target)
-        if original.label not in picked.output.owners and not original.lost(picked.output.origin):
+        known = original.label in picked.output.owners or (original.label, picked.output.origin) in adopted
+        if not known and not original.lost(picked.output.origin):
             yield Problem(
                 f"{target} would import the file of {', '.join(picked.output.owners)}, not that of {original.label}",
                 member=picked.output.path,
