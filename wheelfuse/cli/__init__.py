@@ -27,6 +27,14 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"wheelfuse.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of a pipe has enough; what is left in the buffer must not raise again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wheelfuse")
@@ -53,10 +61,6 @@ def main(arguments: list[str] | None = None) -> None:
     except WheelfuseError as error:
         show_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of a pipe has enough; what is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except OSError as error:
         click.echo(f"error: {_told(error)}", err=True)
         sys.exit(CannotWrite.exit_code)

@@ -21,6 +21,7 @@ from wheelfuse.wheel.writer import Timestamp, timestamp
 
 INDEX_LIMIT = 100 << 20
 """What the public index takes for one file by default, in bytes."""
+_BOMB_SIZE, _BOMB_RATIO = 64 << 20, 50
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,16 @@ class MergeOutcome:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What deserves attention, but does not stand in the way."""
-        if self.written is None or self.written.size <= INDEX_LIMIT:
-            return self.plan.warnings
-        size = self.written.size / (1 << 20)
-        what = f"{size:.0f} MiB: the public index takes more than 100 MiB only on request"
-        return (*self.plan.warnings, Problem(what, self.written.path.name))
+        return (*self.plan.warnings, *(_index_limits(self.written) if self.written else ()))
+
+
+def _index_limits(written: Written) -> Iterator[Problem]:
+    """What the public index would not take as a matter of course."""
+    size, name = written.size / (1 << 20), written.path.name
+    if written.size > INDEX_LIMIT:
+        yield Problem(f"{size:.0f} MiB: the public index takes more than 100 MiB only on request", name)
+    if written.installed_size > _BOMB_SIZE and written.installed_size > _BOMB_RATIO * written.size:
+        yield Problem("packed to less than a fiftieth: the public index takes that for a zip bomb", name)
 
 
 def merge(

@@ -10,7 +10,7 @@ from pathlib import Path
 from wheelfuse import __version__
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.patch import Undo
-from wheelfuse.errors import ConflictError, InvalidInput, Problem
+from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
@@ -19,9 +19,6 @@ from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE, spooled
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
-
-_BOMB_SIZE, _BOMB_RATIO = 64 << 20, 50
-"""The public index takes no file of more than 64 MiB, unpacked, that is packed to less than a fiftieth."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,6 @@ def execute(
 
     Raises:
         InvalidInput: an ELF file is of a form that cannot be edited.
-        ConflictError: the public index would take the result for a zip bomb.
         OSError: the disk is full, or the like.
     """
     record: list[RecordEntry] = []
@@ -73,12 +69,7 @@ def execute(
         record.append(RecordEntry(f"{plan.dist_info}/RECORD", "", "", -1))
         writer.write(record[-1].path, DEFAULT_MODE, [format_record(record)])
         writer.close()
-        installed = sum(max(entry.size, 0) for entry in record)
-        if installed > _BOMB_SIZE and installed > _BOMB_RATIO * file.tell():
-            what = (
-                f"{installed} bytes packed into {file.tell()}: the public index would refuse it as a zip bomb"
-            )
-            raise ConflictError(Problem(what, path.name))
+    installed = sum(max(entry.size, 0) for entry in record)
     return Written(path, _sha256(path), path.stat().st_size, installed)
 
 
