@@ -103,7 +103,10 @@ def split(
         UsageError: the wheel is not fused, a target is not in it, or a file exists and *force* is not given.
         InvalidInput: the wheel is damaged.
     """
-    with opened([Path(path)]) as (archive,):
+    with opened(find_wheels([path])) as archives:
+        if len(archives) > 1:
+            raise UsageError(Problem("holds more than one wheel", str(path), todo="Name the wheel to split."))
+        (archive,) = archives
         originals = chosen(originals_in(read_sources((archive,))[0]), targets)
         for original in originals:
             _refuse_existing(Path(directory) / str(original.name), [archive], force)

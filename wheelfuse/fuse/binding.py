@@ -156,7 +156,11 @@ def bind(
         if path not in settled and _must_multiply(Case(path, originals), linkages):
             seeds.add(path)
     per_target = _closure(seeds, linkages)
-    return Binding(per_target, linkages, {original.label: _multiarch(original) for original in originals})
+    return Binding(
+        per_target,
+        linkages,
+        {original.label: _multiarch(original, linkages[original.label]) for original in originals},
+    )
 
 
 def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
@@ -250,18 +254,34 @@ def _answers(provider: Output | None, needed: str, binding: Binding) -> bool:
     return any(image is not None and image.soname == needed for image in images)
 
 
-def _multiarch(original: Original) -> str | None:
-    """The multiarch part of the suffix: as in the original's other modules, or by its machine."""
+def _multiarch(original: Original, tree: Tree) -> str | None:
+    """The multiarch part of the suffix: as in the original's other modules, or else by its machine and libc."""
     if original.target is None:
         return None
-    for path in sorted(original.files):
-        module = extension_module(path, None)
-        if module and module.target == original.target and module.multiarch:
-            return module.multiarch
-    return next(iter(sorted(multiarchs_for(original, original.target))), None)
+    siblings = {
+        module.multiarch
+        for files in tree.modules.values()
+        for module in files
+        if module.target == original.target and module.multiarch
+    }
+    known = siblings or multiarchs_for(original, original.target, _libc(tree))
+    return next(iter(known)) if len(known) == 1 else None
 
 
-def multiarchs_for(original: Original, target: Target) -> frozenset[str]:
-    """What the multiarch part of a CPython's suffixes can be on the machines of a wheel; empty if not known."""
-    known = (multiarch(floor.machine, floor.libc, target) for floor in floors(original.name.platforms))
+def _libc(tree: Tree) -> str:
+    """Which C library the files are linked with, for wheels whose tags do not say."""
+    needed = {name for image in tree.images.values() for name in image.needed}
+    return "musl" if any(name.startswith("libc.musl-") for name in needed) else "glibc"
+
+
+def multiarchs_for(original: Original, target: Target, libc: str = "") -> frozenset[str]:
+    """What the multiarch part of a CPython's suffixes is on the machines of a wheel; empty if that is not known.
+
+    *libc* is assumed where the platform tag (``linux_x86_64``) names none.
+    """
+    platforms = (
+        (floor.machine, libc if floor.libc == "unknown" else floor.libc)
+        for floor in floors(original.name.platforms)
+    )
+    known = (multiarch(machine, library, target) for machine, library in platforms if library)
     return frozenset(filter(None, known))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelfuse.abi.cpython import ImportProblem, check_imports
+from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table
 from wheelfuse.abi.limited_api import check_limited
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import Problem
@@ -81,19 +81,23 @@ def _import_problems(
     if module.stable_abi:
         tree = binding.linkages[owners[-1].label]
         names = tree.cpython_imports(output.origin)
-        for problem in check_limited(names, _limited_api(owners), free_threaded=module.stable_abi == "abi3t"):
+        for problem in check_limited(
+            names, _limited_api([*owners, *others]), free_threaded=module.stable_abi == "abi3t"
+        ):
             if judged := _judged(problem, output.origin, tree):
                 yield output.origin, judged
         return
-    for original in owners:
-        if original.target is None or module.target not in (None, original.target):
-            continue
-        yield from _loaded_problems(binding.linkages[original.label], output.origin, original.target)
-    for original in others:
-        if original.target:
-            yield from _loaded_problems(binding.linkages[owners[-1].label], output.origin, original.target)
-    if module.target and module.target not in {original.target for original in owners}:
-        yield from _loaded_problems(binding.linkages[owners[-1].label], output.origin, module.target)
+    loaders = {target: owners[-1] for original in others for target in _known(original)}
+    loaders |= {target: original for original in owners for target in _known(original)}
+    if module.target:
+        loaders = {module.target: loaders.get(module.target, owners[-1])}
+    for target, original in sorted(loaders.items(), key=lambda item: item[0]):
+        yield from _loaded_problems(binding.linkages[original.label], output.origin, target)
+
+
+def _known(original: Original) -> tuple[Target, ...]:
+    """The CPythons that an original is for; of those it merely admits, the ones there is a symbol table for."""
+    return (original.target,) if original.target else tuple(filter(has_table, original.serves))
 
 
 def _loaded_problems(tree: Tree, path: str, target: Target) -> Iterator[tuple[str, ImportProblem]]:

@@ -58,17 +58,19 @@ class Module:
     def picked(self, target: Target) -> Found | None:
         """The file that import takes on one CPython, by the order of its suffixes; None if it would not load."""
         known = dict(self.multiarchs).get(target, frozenset())
+        by_arch = [self._picked_on(target, frozenset({arch})) for arch in sorted(known)]
+        picked = by_arch or [self._picked_on(target, frozenset())]
+        return picked[0] if all(picked) else None
+
+    def _picked_on(self, target: Target, multiarch: frozenset[str]) -> Found | None:
         files = [
             (place, file.output.path, file)
             for file in self.files
-            if (place := picks(target, file.name)) is not None and _is_own_suffix(file.name, known)
+            if (place := picks(target, file.name)) is not None
+            and not (file.name.multiarch and multiarch and file.name.multiarch not in multiarch)
         ]
         first = min(files, key=lambda item: item[:2])[2] if files else None
-        return first if first and loads(target, first.name, known) else None
-
-
-def _is_own_suffix(module: ModuleName, multiarchs: frozenset[str]) -> bool:
-    return not module.multiarch or not multiarchs or module.multiarch in multiarchs
+        return first if first and loads(target, first.name) else None
 
 
 @dataclass(frozen=True)
@@ -165,10 +167,11 @@ def _missing_targets(
         why = f"Requires-Python {requires_python} admits {'them' if several else 'it'}"
     else:
         why = "there are wheels for older and newer CPythons"
-    holes, came = ",".join(map(str, missing)), ",".join(map(str, sorted(own)))
+    came = sorted(own | {target for target in expected if target in served})
+    holes, there = ",".join(map(str, missing)), ",".join(map(str, came))
     yield Problem(
         f"{_names(missing)} {'are' if several else 'is'} missing: {why}, but no wheel came",
-        todo=f"Add the wheel{'s' * several}, or state the whole set: --expect {came}, "
+        todo=f"Add the wheel{'s' * several}, or state the whole set: --expect {there}, "
         f"or accept the hole: --allow-missing {holes}",
     )
 

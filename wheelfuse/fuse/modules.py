@@ -116,17 +116,12 @@ def picks(target: Target, module: ModuleName) -> int | None:
     return 2
 
 
-def loads(target: Target, module: ModuleName, multiarchs: frozenset[str]) -> bool:
+def loads(target: Target, module: ModuleName) -> bool:
     """Whether a CPython that tries this file can load it.
 
-    3.13t and 3.14t list ``.abi3.so``, but a module for the GIL's stable ABI raises SystemError there. A multiarch
-    that is not the CPython's own (*multiarchs*; empty: not known) is another suffix to it.
+    3.13t and 3.14t list ``.abi3.so``, but a module for the GIL's stable ABI raises SystemError there.
     """
-    if picks(target, module) is None:
-        return False
-    if target.free_threaded and module.stable_abi == "abi3":
-        return False
-    return not (module.multiarch and multiarchs and module.multiarch not in multiarchs)
+    return picks(target, module) is not None and not (target.free_threaded and module.stable_abi == "abi3")
 
 
 _TRIPLETS = {

@@ -65,15 +65,17 @@ class Rule:
 
 @functools.cache
 def _pattern(glob: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
     meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile(
-        "".join(
-            meanings.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
-            for part in parts
-        ),
-        re.DOTALL,
-    )
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
+    return re.compile("".join(meanings.get(part) or _literal(part) for part in parts), re.DOTALL)
+
+
+def _literal(part: str) -> str:
+    """A part of a glob without wildcards; a set, which never matches the slash."""
+    if not (part.startswith("[") and part.endswith("]") and len(part) > 2):
+        return re.escape(part)
+    letters = part[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
+    return f"(?!/)[^{letters[1:]}]" if letters.startswith("!") and len(letters) > 1 else f"(?!/)[{letters}]"
 
 
 @dataclass(frozen=True)
