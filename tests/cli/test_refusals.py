@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +153,7 @@ CASES = {
     ),
     "no such wheel": Refusal(lambda directory: [directory / "none.whl"], 2, ("none.whl", "no such file or directory")),
     "no wheel name": Refusal(
-        lambda directory: [shutil.copy(build_wheel(directory, "cp310"), directory / "pkg.whl")], 3,
+        lambda directory: [build_wheel(directory, "cp310").rename(directory / "pkg.whl")], 3,
         ("pkg.whl", "not a wheel file name"),
     ),
 }  # fmt: skip

@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -473,3 +473,11 @@ def test_the_time_of_all_members_is_that_of_source_date_epoch(
     fused = fuse(tmp_path / "fused", *everything(tmp_path / "in"))
     with zipfile.ZipFile(fused) as archive:
         assert {info.date_time for info in archive.infolist()} == {expected}
+
+
+def test_more_members_than_16_bits_can_count(tmp_path: Path) -> None:
+    parts = {f"pkg/{number:x}": Content(b"") for number in range(65_536)}
+    matrix = [build(target, {}) for target in (Target(11), Target(12))]
+    paths = [replace(built, files={**built.files, **parts}).write(tmp_path / "in") for built in matrix]
+    with zipfile.ZipFile(fuse(tmp_path / "out", *paths)) as archive:
+        assert len(archive.namelist()) > 65_536

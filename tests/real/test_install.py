@@ -10,8 +10,8 @@ import pytest
 from tests.interpreters import run_python
 from tests.real.conftest import of_each_installation, of_each_target
 from tests.real.download import fetched
-from tests.real.environments import PYTEST, Installer, create, import_each, run, run_tests
-from tests.real.fusing import Fused, merge
+from tests.real.environments import PYTEST, Installer, create, import_each, run_tests
+from tests.real.fusing import Fused
 from wheelfuse.target import Target
 
 pytestmark = pytest.mark.real

@@ -38,7 +38,6 @@ def test_wheels_of_every_machine_are_fused_and_split_exactly(machine: str, tmp_p
 
 
 def test_a_wheel_for_the_wrong_machine_under_the_right_name_is_refused(tmp_path: Path) -> None:
-    ours, *_ = fetched("projects", "markupsafe")
     (foreign,) = (path for path in fetched("machines", "s390x") if "-cp313-" in path.name)
     disguised = tmp_path / foreign.name.replace("s390x", "x86_64")
     disguised.symlink_to(foreign)
@@ -48,7 +47,6 @@ def test_a_wheel_for_the_wrong_machine_under_the_right_name_is_refused(tmp_path:
     assert refused.returncode == 3, refused.stdout + refused.stderr
     assert "_cext.cpython-313-s390x-linux-gnu.so" in refused.stderr
     assert not (tmp_path / "out").exists()
-    assert ours.exists()
 
 
 @pytest.mark.parametrize(
@@ -95,9 +93,9 @@ def stable(project: str, *tags: str) -> list[Path]:
     return [path for tag in tags for path in fetched("stable-abi", project) if f"-{tag}-" in path.name]
 
 
-def test_wheels_of_the_stable_abi_and_of_free_threaded_builds_are_fused(tmp_path: Path) -> None:
+def test_wheels_of_the_stable_abi_and_of_free_threaded_builds_are_fused(scratch: Path) -> None:
     wheels = stable("psutil", "cp36-abi3", "cp313-cp313t", "cp314-cp314t")
-    outcome = merge(wheels, tmp_path / "fused")
+    outcome = merge(wheels, scratch / "fused")
     path = Path(outcome["output"]["path"])
 
     (module,) = outcome["modules"]
@@ -107,7 +105,7 @@ def test_wheels_of_the_stable_abi_and_of_free_threaded_builds_are_fused(tmp_path
         if str(target) not in served:
             assert target == Target(15, free_threaded=True)
             continue
-        python = create(target, tmp_path / str(target), path, "uv", ())
+        python = create(target, scratch / str(target), path, "uv", ())
         file = module["files"][served[str(target)]]
         assert import_each(python, [module["module"]]) == {module["module"]: file}
         used = (

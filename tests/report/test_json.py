@@ -18,7 +18,7 @@ from wheelfuse.report.json import SCHEMAS
 
 @cache
 def validator(name: str) -> Callable[[Any], Any]:
-    return fastjsonschema.compile(json.loads((SCHEMAS / f"{name}-1.json").read_text()))  # type: ignore[no-any-return]
+    return fastjsonschema.compile(json.loads((SCHEMAS / f"{name}-1.json").read_text()))
 
 
 def valid(name: str, text: str) -> Any:
@@ -45,29 +45,27 @@ def wheels(tmp_path: Path) -> list[Path]:
         tmp_path / "_linked.so", extension_source("_linked"), "-Wl,--no-as-needed", f"-L{tmp_path}", "-l:libx.so.1",
         "-Wl,-rpath,$ORIGIN",
     )  # fmt: skip
-    return [
-        build_wheel(
-            tmp_path / "in",
-            target,
-            {
-                "pkg/config.py": f"A = {number}\n",
-                "pkg/data.bin": bytes([number]),
-                "pkg/_plain.so": plain[number],
-                "pkg/_linked.so": linked,
-                "pkg/libx.so.1": library[number],
-                "pkg/gone.txt": f"{number}\n",
-                "pkg/same.py": "",
-            }
-            | ({"pkg/old.py": "x = 1\n"} if number == 0 else {}),
-            metadata_extra=f"Requires-Dist: d{number}",
-            dist_info={
-                "sboms/a.json": str(number),
-                "entry_points.txt": f"[console_scripts]\nt{number} = pkg:f\n",
-            },
-            modes={"pkg/same.py": 0o100600 + number},
-        )
-        for number, target in enumerate(("cp310", "cp311", "cp313t"))
-    ]
+    paths = []
+    for number, target in enumerate(("cp310", "cp311", "cp313t")):
+        files: dict[str, str | bytes] = {
+            "pkg/config.py": f"A = {number}\n",
+            "pkg/data.bin": bytes([number]),
+            "pkg/_plain.so": plain[number],
+            "pkg/_linked.so": linked,
+            "pkg/libx.so.1": library[number],
+            "pkg/gone.txt": f"{number}\n",
+            "pkg/same.py": "",
+        }
+        if target == "cp310":
+            files["pkg/old.py"] = "x = 1\n"
+        info = {"sboms/a.json": target, "entry_points.txt": f"[console_scripts]\nt{number} = pkg:f\n"}
+        paths.append(
+            build_wheel(
+                tmp_path / "in", target, files, metadata_extra=f"Requires-Dist: d{number}", dist_info=info,
+                modes={"pkg/same.py": 0o100600 if number == 0 else 0o100644},
+            )
+        )  # fmt: skip
+    return paths
 
 
 SETTLED = (

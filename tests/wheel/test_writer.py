@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -134,8 +135,8 @@ def test_sizes_and_offsets_past_the_32_bit_limit(
     contents = {"small": b"x", "large": TEXT, "last": b"y" * 50}
     file = BytesIO()
     writer = ZipWriter(file, STAMP)
-    for path, content in contents.items():
-        writer.write(path, DEFAULT_MODE, [content], len(content))
+    for name, content in contents.items():
+        writer.write(name, DEFAULT_MODE, [content], len(content))
     writer.close()
     # zipfile asks for the real marker, so put it where the lowered limit stands.
     path = tmp_path / NAME
@@ -144,6 +145,15 @@ def test_sizes_and_offsets_past_the_32_bit_limit(
         assert {name: archive.read(name) for name in archive.namelist()} == contents
     with Archive(path) as own:
         assert {member.path: own.read(member) for member in own.members} == contents
+
+
+def test_content_that_grows_past_the_limit_by_being_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LIMIT32", 1000)
+    content = hashlib.shake_256(b"").digest(998)
+    data = _with_real_markers(written(("a", content), size_limit=len(content)).getvalue(), 1000)
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.infolist()[0].compress_size > 1000
+        assert archive.read("a") == content
 
 
 def _with_real_markers(data: bytes, limit: int) -> bytes:
@@ -215,9 +225,10 @@ def test_an_epoch_that_is_no_number() -> None:
         timestamp({"SOURCE_DATE_EPOCH": "yesterday"})
 
 
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_file_appears_when_it_is_whole(tmp_path: Path, overwrite: bool) -> None:
     path = tmp_path / "new" / "file"
-    with replacing(path) as file:
+    with replacing(path, overwrite=overwrite) as file:
         file.write(b"whole")
         assert not path.exists()
     assert path.read_bytes() == b"whole"
@@ -227,11 +238,32 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
+def test_a_file_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(FileExistsError), replacing(path, overwrite=False) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+    with replacing(path, overwrite=True) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_it_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    path = tmp_path / "file"
+    monkeypatch.setattr("os.fsync", lambda fd: synced.append(path.exists()))
+    with replacing(path, overwrite=True) as file:
+        file.write(b"new")
+    assert synced == [False, True]  # the file, and then the directory that names it
+
+
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_after_an_error_everything_is_as_before(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), replacing(path) as file:
+    with pytest.raises(type(error)), replacing(path, overwrite=True) as file:
         file.write(b"new")
         raise error
     assert path.read_bytes() == b"old"

@@ -28,7 +28,7 @@ MAGIC = b"\x7fELF"
 
 _LOADABLE = ("ET_DYN", "ET_EXEC")
 _FIRST_OS_TYPE = 0xFE00  # ET_LOOS; what follows is for operating systems and processors
-_ALLOC, _NOBITS = 0x2, "SHT_NOBITS"
+_ALLOC, _EXECINSTR, _NOBITS = 0x2, 0x4, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
 _STB_WEAK, _STB_LOCAL = 2, 0
 _VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
@@ -56,7 +56,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The facts of one ELF file. Objects that are not dynamic (``.o`` files, GPU code) have only the first four."""
+    """The facts of one ELF file. Objects that are not dynamic (``.o`` files, GPU code) have only the first four.
+
+    The digests, over all that is loaded and over the machine code, are there only if they were asked for.
+    """
 
     machine: str
     bits: int
@@ -69,6 +72,7 @@ class Image:
     exports: frozenset[str] = frozenset()
     sections: tuple[Section, ...] = ()
     loaded_digest: str = ""
+    code_digest: str = ""
 
     @property
     def imported(self) -> frozenset[str]:
@@ -149,6 +153,7 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
             Section(sys.intern(s.name), str(s["sh_type"]), s["sh_flags"], s["sh_size"]) for s in sections
         ),
         loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
+        code_digest=_code_digest(data, sections) if deep else "",
     )
 
 
@@ -233,10 +238,23 @@ def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) 
             f"{section.name} {section['sh_type']} {section['sh_addr']} {section['sh_size']}".encode()
         )
         if section["sh_type"] != _NOBITS:
-            start, end = section["sh_offset"], section["sh_offset"] + section["sh_size"]
-            for position in range(start, end, 1 << 20):
-                digest.update(data[position : min(position + (1 << 20), end)])
+            _update(digest, data, section)
     return digest.hexdigest()
+
+
+def _code_digest(data: bytes | mmap, sections: tuple[Any, ...]) -> str:
+    """A digest over the machine code alone."""
+    digest = hashlib.sha256()
+    for section in sections:
+        if section["sh_flags"] & _EXECINSTR and section["sh_type"] != _NOBITS:
+            _update(digest, data, section)
+    return digest.hexdigest()
+
+
+def _update(digest: Any, data: bytes | mmap, section: Any) -> None:
+    start, end = section["sh_offset"], section["sh_offset"] + section["sh_size"]
+    for position in range(start, end, 1 << 20):
+        digest.update(data[position : min(position + (1 << 20), end)])
 
 
 _HASH_SUFFIX = re.compile(r"[0-9a-f]{8,}(?:_\d+)?")

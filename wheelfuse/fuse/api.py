@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.fuse.execute import Written, execute
+from wheelfuse.fuse.mentions import mentions
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.fuse.plan import Plan, make_plan
 from wheelfuse.fuse.reading import Progress, read_sources
@@ -159,7 +160,8 @@ def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
 
 
 def _planned(archives: Sequence[Archive], options: MergeOptions | None, progress: Progress | None) -> Plan:
-    return make_plan(survey(archives, progress), options or MergeOptions())
+    plan = make_plan(survey(archives, progress), options or MergeOptions())
+    return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 
 
 def _output_path(output: Path, name: str, archives: Sequence[Archive], force: bool) -> Path:

@@ -86,6 +86,11 @@ class Binding:
         """The facts of an original's ELF file; None if it is another kind of file."""
         return self.linkages[original.label].images.get(path)
 
+    def initialises(self, original: Original, path: str) -> bool:
+        """Whether import can use an original's file, by its init function and not only by its name."""
+        module, image = parse_module(path), self.image(original, path)
+        return bool(module and image and image.initialises(module.short))
+
     def new_path(self, original: Original, path: str) -> str | None:
         """Where an original's file goes; None if there is no path that only its CPython would find."""
         if path not in self.per_target:
@@ -150,7 +155,7 @@ def bind(
         for original in originals
     }
     paths = sorted({path for linkage in linkages.values() for path in linkage.images})
-    seeds = {path for path in forced if any(path in linkage.images for linkage in linkages.values())}
+    seeds = {path for path in forced if _can_be_renamed(Case(path, originals), linkages)}
     settled = set(settled)
     for path in paths:
         if path not in settled and _must_multiply(Case(path, originals), linkages):
@@ -163,6 +168,17 @@ def bind(
     )
 
 
+def _can_be_renamed(case: Case, linkages: Mapping[str, Tree]) -> bool:
+    """Whether the files find a shared object under another name too: by import, or by DT_NEEDED."""
+    trees = [linkages[original.label] for original in case.owners]
+    if not all(case.path in tree.images for tree in trees):
+        return False
+    module = extension_module(case.path, trees[-1].images[case.path])
+    if module:
+        return module.target is None and trees[-1].images[case.path].initialises(module.short)
+    return is_reached(case, linkages)
+
+
 def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
     """Whether a shared object cannot be one file for all, seen for itself."""
     images = [
@@ -173,10 +189,12 @@ def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
     module = extension_module(case.path, images[-1])
     differs = len(case.variants) > 1 and len({image.loaded_digest for image in images}) > 1
     if module:
-        return module.target is None and (differs or leaks(case, module, linkages))
+        can_be_renamed = module.target is None and images[-1].initialises(module.short)
+        return can_be_renamed and (differs or leaks(case, module, linkages))
     if not differs or not is_reached(case, linkages):
         return False
-    return is_bound(case, linkages) or interchangeable(images) != ""
+    same_code = len({image.code_digest for image in images}) == 1
+    return is_bound(case, linkages) or not same_code or interchangeable(images) != ""
 
 
 def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Tree]) -> bool:

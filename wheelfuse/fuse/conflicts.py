@@ -45,6 +45,8 @@ def _differing(originals: tuple[Original, ...]) -> set[str]:
 
 def _problem(members: list[Conflict], differing: set[str], originals: tuple[Original, ...]) -> Problem:
     first = members[0]
+    have = {label for group in first.groups if group.present for label in group.labels}
+    owners = [original.label for original in originals if original.label in have]
     paths = [conflict.path for conflict in members]
     globs = list(_globs(paths, differing))
     lines = [first.reason]
@@ -58,7 +60,7 @@ def _problem(members: list[Conflict], differing: set[str], originals: tuple[Orig
     lines += [f"    {line}".rstrip() for line in first.details]
     title = globs[0] if len(globs) == 1 else f"{len(paths)} files"
     return Problem(
-        "\n".join(lines), member=title, todo=_advice(_strategies(members), globs, len(paths), originals)
+        "\n".join(lines), member=title, todo=_advice(_strategies(members), globs, len(paths), owners)
     )
 
 
@@ -70,14 +72,8 @@ def _strategies(members: list[Conflict]) -> tuple[str, ...]:
     return strategies
 
 
-def _advice(
-    strategies: tuple[str, ...], globs: list[str], count: int, originals: tuple[Original, ...]
-) -> str:
-    words = {
-        "it": "them" if count > 1 else "it",
-        "newest": originals[-1].label,
-        "oldest": originals[0].label,
-    }
+def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: list[str]) -> str:
+    words = {"it": "them" if count > 1 else "it", "newest": owners[-1], "oldest": owners[0]}
     meanings = {
         strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
         for strategy in strategies

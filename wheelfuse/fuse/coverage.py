@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding, multiarchs_for
 from wheelfuse.fuse.model import Lost, Original, Output
-from wheelfuse.fuse.modules import ModuleName, extension_module, loads, picks
+from wheelfuse.fuse.modules import ModuleName, extension_module, loads, parse_module, picks
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.fuse.serving import admits
 from wheelfuse.target import ALL_TARGETS, Target
@@ -117,18 +117,22 @@ def check_coverage(
     originals: tuple[Original, ...],
     modules: tuple[Module, ...],
     lost: Iterable[Lost],
+    unsettled: Iterable[str],
     options: MergeOptions,
 ) -> Coverage:
     """Hold the CPythons that came, and their modules, against those that there should be.
 
     *requires_python* is that of the fused wheel; *lost* the files that were given up for another wheel's.
+    *unsettled* are the paths in conflict: nothing is said about modules that are among them.
     """
+    open_ = {module.key for path in unsettled if (module := parse_module(path))}
+    modules = tuple(module for module in modules if module.files[0].name.key not in open_)
     adopted = {(item.label, item.loss.path) for item in lost}
     served = {target: original for original in originals for target in original.serves}
     expected = _expected(requires_python, originals)
     errors = (
         *_missing_targets(expected, requires_python, served, options),
-        *_over_claims(name, requires_python, served),
+        *_over_claims(name, requires_python, served, originals),
         *(problem for module in modules for problem in _module_problems(module, served, adopted, options)),
     )
     holes = (
@@ -210,19 +214,35 @@ def _old(requires_python: str, served: dict[Target, Original]) -> Iterator[Probl
         )
 
 
-def _over_claims(name: WheelName, requires_python: str, served: dict[Target, Original]) -> Iterator[Problem]:
+def _over_claims(
+    name: WheelName, requires_python: str, served: dict[Target, Original], originals: tuple[Original, ...]
+) -> Iterator[Problem]:
     """CPythons for which no wheel came, and that would install the fused one all the same.
 
     A compressed tag set is a cross product, so it can imply tags that no input had: cp310-cp310 and
     cp315-abi3 together imply cp310-abi3, which 3.11 would install.
     """
-    claimed = [t for t in accepting(name.interpreter_tags) if admits(requires_python, t) and t not in served]
-    if claimed:
-        yield Problem(
-            f"{_names(claimed)} would install the fused wheel, for which no wheel came: "
-            f"one name for all these tags promises too much ({'.'.join(name.pythons)}-{'.'.join(name.abis)})",
-            todo="Add wheels for those, or publish the wheel whose tags reach further than its CPythons by itself.",
-        )
+    claimed = _claimed(originals, requires_python) - served.keys()
+    if not claimed:
+        return
+    others = {original.where: [o for o in originals if o is not original] for original in originals}
+    culprits = [
+        where for where, rest in others.items() if rest and not _claimed(rest, requires_python) & claimed
+    ]
+    leave = f", or leave out {' or '.join(culprits)}, and publish it by itself" if culprits else ""
+    yield Problem(
+        f"{_names(sorted(claimed))} would install the fused wheel, for which no wheel came: "
+        f"one name for all these tags promises too much ({'.'.join(name.pythons)}-{'.'.join(name.abis)})",
+        todo=f"Add wheels for those{leave}.",
+    )
+
+
+def _claimed(originals: Sequence[Original], requires_python: str) -> set[Target]:
+    """The CPythons that would install what is fused from these."""
+    pythons = {tag for original in originals for tag in original.name.pythons}
+    abis = {tag for original in originals for tag in original.name.abis}
+    pairs = [(python, abi) for python in pythons for abi in abis]
+    return {target for target in accepting(pairs) if admits(requires_python, target)}
 
 
 def _module_problems(

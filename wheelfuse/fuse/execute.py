@@ -134,6 +134,7 @@ def provenance_of(plan: Plan, undos: Mapping[str, Undo]) -> Provenance:
         if output.owners != everybody or output.origin != output.path or output.path in undos
     )
     lossy = {lost.loss.path for lost in plan.lost}
+    lossy |= {loss.path for original in plan.originals for loss in original.losses}
     lossless = tuple(resolution for resolution in plan.resolutions if resolution.path not in lossy)
     inputs = tuple(_input(plan, original) for original in plan.originals)
     return Provenance(__version__, inputs, placed, lossless, plan.resolve, plan.holes)

@@ -105,7 +105,8 @@ class Original:
 
     @property
     def target(self) -> Target | None:
-        return self.name.target
+        """The only CPython that this wheel is for, by its tags or because no other one is left to it."""
+        return self.name.target or (self.serves[0] if len(self.serves) == 1 else None)
 
     @property
     def file_tag(self) -> str:

@@ -61,6 +61,31 @@ def originals_of(source: Source) -> tuple[Original, ...]:
     return tuple(guessed(source, target) for target in targets) if len(targets) > 1 else (whole(source),)
 
 
+def sketches(source: Source) -> tuple[Original, ...]:
+    """The originals in one input without their files: what can be known before anything is verified."""
+    if source.provenance:
+        return tuple(_described(source, item, {}) for item in source.provenance.inputs)
+    wheel = source.wheel
+    sketch = Original(
+        name=wheel.name,
+        where=source.where,
+        sha256="",
+        size=source.size,
+        dist_info=wheel.dist_info,
+        root_is_purelib=wheel.wheel_file.root_is_purelib,
+        requires_python=wheel.requires_python,
+        files={},
+    )
+    targets = _targets_by_tag(wheel.name)
+    if len(targets) < 2:
+        return (sketch,)
+    return tuple(replace(sketch, name=_name_for(wheel.name, target)) for target in targets)
+
+
+def _name_for(name: WheelName, target: Target) -> WheelName:
+    return replace(name, pythons=(target.python_tag,), abis=(str(target),))
+
+
 def _files(source: Source) -> dict[str, File]:
     exempt = {f"{source.wheel.dist_info}/{file}" for file in UNHASHED}
     return {
@@ -110,7 +135,15 @@ def _recorded(source: Source, item: Input) -> Original:
         content = text.encode()
         mode = item.modes.get(path, DEFAULT_MODE)
         files[path] = File(digest_of(content), len(content), mode, Inline(content))
-    original = Original(
+    original = _described(source, item, files)
+    if not original.losses and digest_of(write_record(original)) != item.record.digest:
+        what = f"what it says about {item.name} does not fit: the RECORD of that wheel does not come out"
+        raise InvalidInput(_provenance_problem(source, what))
+    return original
+
+
+def _described(source: Source, item: Input, files: Mapping[str, File]) -> Original:
+    return Original(
         name=WheelName.parse(item.name),
         where=f"{source.where} ({item.label})",
         sha256=item.sha256,
@@ -123,10 +156,6 @@ def _recorded(source: Source, item: Input) -> Original:
         losses=item.losses,
         guessed_from=item.guessed_from,
     )
-    if not original.losses and digest_of(write_record(original)) != item.record.digest:
-        what = f"what it says about {item.name} does not fit: the RECORD of that wheel does not come out"
-        raise InvalidInput(_provenance_problem(source, what))
-    return original
 
 
 def _provenance_problem(source: Source, what: str) -> Problem:
@@ -149,7 +178,7 @@ def _targets_by_tag(name: WheelName) -> tuple[Target, ...]:
 def guessed(source: Source, target: Target) -> Original:
     """What one CPython sees of a wheel that another tool fused: all but the modules of other CPythons."""
     everything = whole(source)
-    name = replace(everything.name, pythons=(target.python_tag,), abis=(str(target),))
+    name = _name_for(everything.name, target)
     files = {}
     for path, file in everything.files.items():
         module = parse_module(path)

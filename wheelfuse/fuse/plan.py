@@ -77,7 +77,8 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
     modules = modules_of(outputs, originals, binding)
     contract = check_contracts(originals, outputs, lost, binding)
     requires_python = _requires_python(outputs, originals, context.dist_info)
-    coverage = check_coverage(name, requires_python, originals, modules, lost, options)
+    unsettled = [conflict.path for conflict in conflicts]
+    coverage = check_coverage(name, requires_python, originals, modules, lost, unsettled, options)
     return Plan(
         name=name,
         dist_info=context.dist_info,
@@ -154,7 +155,7 @@ def _settle_one(case: Case, decision: Decision | None, context: Context) -> Sett
     elif not case.absent and len(case.variants) == 1 and not _touched(case, context):
         result = Settled((case.output(case.owners),))
     elif decision and case.path not in context.binding.per_target:
-        reason = f"{decision.words} cannot be: neither an extension module nor a library"
+        reason = f"{decision.words} cannot be: neither a module to import nor a library that any file links"
         result = Conflict(case.path, reason, case.groups, ("newest", "oldest"))
     else:
         results = (resolver(case, context) for resolver in RESOLVERS)

@@ -18,8 +18,8 @@ from typing import Any
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.elf.patch import Undo
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, Inline
-from wheelfuse.fuse.originals import Source, Verified
+from wheelfuse.fuse.model import File, Inline, Original
+from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member, spooled
 from wheelfuse.wheel.record import encode_digest
@@ -35,8 +35,14 @@ _BATCH = 1 << 20
 """Small members are verified several at a time, up to about this many bytes."""
 
 
-def read_sources(archives: Sequence[Archive], progress: Progress | None = None) -> tuple[Source, ...]:
+def read_sources(
+    archives: Archives,
+    progress: Progress | None = None,
+    check: Callable[[Iterable[Original]], object] = tuple,
+) -> tuple[Source, ...]:
     """Read and verify every wheel.
+
+    *check* gets the originals in them, as yet without files, and may refuse them before the long part begins.
 
     Raises:
         InvalidInput: with every problem found in any of them.
@@ -50,6 +56,9 @@ def read_sources(archives: Sequence[Archive], progress: Progress | None = None) 
             problems += error.problems
     if problems:
         raise InvalidInput(problems)
+    check(
+        original for number, reader in enumerate(readers) for original in sketches(reader.source(number, ""))
+    )
     total, done = sum(reader.size for reader in readers), 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = [pool.submit(archive.sha256) for archive in archives]

@@ -96,7 +96,7 @@ def _kept(case: Case, decision: Decision, context: Context) -> Settled | Conflic
 
 def _as_in(case: Case, decision: Decision, context: Context) -> Settled | Conflict:
     """As in one original's wheel: its content, or no such file."""
-    ends = {"newest": case.originals[-1], "oldest": case.originals[0]}
+    ends = {"newest": case.owners[-1], "oldest": case.owners[0]}
     decider = ends.get(decision.strategy) or next(
         (o for o in case.originals if o.label == decision.strategy), None
     )

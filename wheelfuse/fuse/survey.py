@@ -44,10 +44,8 @@ def survey(archives: Archives, progress: Progress | None = None) -> Survey:
         InvalidInput: with every problem found in any of them.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    sources = read_sources(archives, progress)
-    originals = tuple(original for source in sources for original in originals_of(source))
-    check_same(originals)
-    originals = assign_targets(originals)
+    sources = read_sources(archives, progress, check=_check_set)
+    originals = assign_targets([original for source in sources for original in originals_of(source)])
     facts = _look_closer(archives, originals, _images(sources))
     provenances = [source.provenance for source in sources if source.provenance]
     return Survey(
@@ -57,6 +55,13 @@ def survey(archives: Archives, progress: Progress | None = None) -> Survey:
         _remembered(originals, [item.resolve for item in provenances]),
         tuple(sorted({hole for item in provenances for hole in item.holes})),
     )
+
+
+def _check_set(originals: Iterable[Original]) -> None:
+    """Whether these can be builds of one release, by names and metadata alone."""
+    originals = tuple(originals)
+    check_same(originals)
+    assign_targets(originals)
 
 
 def _warnings(sources: Iterable[Source], originals: Iterable[Original]) -> Iterator[Problem]:

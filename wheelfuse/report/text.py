@@ -29,11 +29,11 @@ _TITLE = "extension module"
 _RULES = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
     "renamed": "extension modules renamed, so that each CPython imports its own",
-    "per-target": "libraries bound to one CPython, one copy for each",
+    "per-target": "libraries that differ, one copy for each CPython",
     "never-loaded": "differ only in bytes that are never loaded, one copy",
     "interchangeable": "builds of one library that present the same face, one copy",
     "equal-members": "archives with equal members, one copy",
-    "generated-header": "headers that differ only in the version of their generator, one copy",
+    "generated": "C that Cython generated, which differs only in its version and paths, one copy",
     "dispatched": "Python source that differs: a dispatching module",
     "metadata": "METADATA reconciled",
     "entry-points": "entry points united",

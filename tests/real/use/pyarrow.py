@@ -17,6 +17,10 @@ assert (back["n"].to_numpy() == values).all()
 assert pyarrow.compute.sum(back["n"]).as_py() == values.sum()
 
 tag = "cp" + sysconfig.get_config_var("SOABI").split("-")[1]
-mapped = {Path(line.split()[-1]).name for line in Path("/proc/self/maps").open() if "libarrow_python" in line}
+mapped = {
+    Path(line.split()[-1]).name
+    for line in Path("/proc/self/maps").read_text().splitlines()
+    if "libarrow_python" in line
+}
 assert mapped, "no libarrow_python is mapped"
 assert all(f"-{tag}." in name for name in mapped), mapped

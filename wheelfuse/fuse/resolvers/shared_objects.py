@@ -57,6 +57,9 @@ def _side_by_side(case: Case, module: ModuleName, context: Context) -> Settled |
 
 def _per_target(case: Case, module: ModuleName | None, context: Context) -> Settled | Conflict:
     """One file for each original, under a name that only its CPython looks for."""
+    if module and not context.binding.initialises(case.newest, case.path):
+        reason = "named as an extension module, but opened by its name: it cannot have another one for each CPython"
+        return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     places: dict[str, tuple[Original, ...]] = defaultdict(tuple)
     for original in case.owners:
         path = context.binding.new_path(original, case.path)
@@ -110,7 +113,7 @@ def _one_copy(
     case: Case, module: ModuleName | None, images: list[Image], context: Context
 ) -> Settled | Conflict:
     """Libraries that only look different, and those that nobody can tell apart safely."""
-    if module:
+    if module and context.binding.initialises(case.newest, case.path):
         reason = "modules for several CPythons that differ, and no suffix tells them apart"
         return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     if is_bound(case, context.binding.linkages):
@@ -123,4 +126,5 @@ def _one_copy(
         outcome = f"builds of one library, interchangeable: {case.newest.label}'s kept"
         return case.collapsed("a build of the same library was kept", "interchangeable", outcome)
     reason = f"builds of one library that differ ({difference or '--strict'})"
-    return Conflict(case.path, reason, case.groups, ("newest", "oldest", "rename"))
+    rename = ("rename",) if is_reached(case, context.binding.linkages) else ()
+    return Conflict(case.path, reason, case.groups, ("newest", "oldest", *rename))
