@@ -306,6 +306,53 @@ def test_merging_in_groups_is_merging_all_at_once(matrix: list[Built], data: st.
         assert fuse(place / "all", *parts).read_bytes() == flat.read_bytes()
 
 
+HARD = {
+    "a loss whose content the next wheel has": ("newest", (0, 1, 0), (0, 0, 1), (6, 6, 6)),
+    "a loss whose content the first wheel has": ("oldest", (0, 1, 0), (0, 1, 1), (6, 6, 6)),
+    "one module, compressed differently": ("plain", (0, 1, 0), (0, 1, 0), (6, 6, 1)),
+    "modules that become one per CPython": ("plain", (0, 0, 1), (0, 0, 1), (1, 6, 6)),
+    "a source dispatched at last": ("init", (0, 0, 1), (0, 0, 1), (1, 6, 6)),
+    "an entry point of one group": ("entry points", (0, 1, 1), (0, 1, 1), (6, 1, 6)),
+    "metadata that a group reconciled": ("metadata", (0, 2, 0), (0, 0, 1), (1, 6, 1)),
+}
+
+
+@pytest.mark.parametrize("feature, choices, groups, levels", HARD.values(), ids=HARD)
+def test_groups_that_are_hard_to_tell_apart(
+    tmp_path: Path, feature: str, choices: tuple[int, ...], groups: tuple[int, ...], levels: tuple[int, ...]
+) -> None:
+    targets = (Target(10), Target(11), Target(12))
+    paths = [
+        build(target, {feature: choice}, level=level).write(tmp_path / "in")
+        for target, choice, level in zip(targets, choices, levels, strict=True)
+    ]
+    parts = [
+        fuse(
+            tmp_path / f"group{group}",
+            *(path for path, own in zip(paths, groups, strict=True) if own == group),
+        )
+        for group in (0, 1)
+    ]
+    flat = fuse(tmp_path / "flat", *paths)
+    assert fuse(tmp_path / "all", *parts).read_bytes() == flat.read_bytes()
+
+
+@pytest.mark.parametrize("feature, choices", [("dropped", (0, 1)), ("newest", (0, 1)), ("oldest", (1, 0)),
+                                              ("kept", (1, 0)), ("plain", (0, 1)), ("bytecode", (0, 1))])  # fmt: skip
+@pytest.mark.parametrize("reverse", [True, False])
+def test_a_split_with_losses_fuses_to_the_same_bytes(
+    tmp_path: Path, feature: str, choices: tuple[int, int], reverse: bool
+) -> None:
+    targets = (Target(14), Target(14, True))
+    paths = [
+        build(target, {feature: choice, "init": choice}, reverse=reverse).write(tmp_path / "in")
+        for target, choice in zip(targets, choices, strict=True)
+    ]
+    fused = fuse(tmp_path / "fused", *paths)
+    wheels = wheelfuse.split(fused, tmp_path / "split")
+    assert fuse(tmp_path / "again", *(wheel.path for wheel in wheels)).read_bytes() == fused.read_bytes()
+
+
 @examples(40)
 @given(matrices())
 def test_a_fused_wheel_merged_alone_is_itself(matrix: list[Built]) -> None:
@@ -476,8 +523,8 @@ def test_the_time_of_all_members_is_that_of_source_date_epoch(
 
 
 def test_more_members_than_16_bits_can_count(tmp_path: Path) -> None:
-    parts = {f"pkg/{number:x}": Content(b"") for number in range(65_536)}
-    matrix = [build(target, {}) for target in (Target(11), Target(12))]
-    paths = [replace(built, files={**built.files, **parts}).write(tmp_path / "in") for built in matrix]
-    with zipfile.ZipFile(fuse(tmp_path / "out", *paths)) as archive:
+    parts = {f"pkg/{number:x}": Content(b"", level=0) for number in range(65_536)}
+    alone = build(Target(12), {})
+    path = replace(alone, files={**alone.files, **parts}).write(tmp_path / "in")
+    with zipfile.ZipFile(fuse(tmp_path / "out", path)) as archive:
         assert len(archive.namelist()) > 65_536

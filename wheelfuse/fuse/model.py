@@ -254,7 +254,8 @@ class Case:
         self, owners: tuple[Original, ...], path: str | None = None, rename: Rename | None = None
     ) -> Output:
         """The newest owner's file as a member of the fused wheel, under its old path or another one."""
-        file = owners[-1].files[self.path]
+        # Of equal contents the newest original's is taken, whoever owns the output: they may be compressed differently.
+        file = self.variants[owners[-1].files[self.path].digest][-1].files[self.path]
         modes = file.mode
         for original in owners:
             modes |= stat.S_IMODE(original.files[self.path].mode)

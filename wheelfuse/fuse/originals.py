@@ -6,7 +6,7 @@ That makes merge associative: whatever was fused before, the rules always see th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from wheelfuse.elf.image import Image
@@ -109,7 +109,7 @@ def whole(source: Source) -> Original:
         root_is_purelib=wheel.wheel_file.root_is_purelib,
         requires_python=wheel.requires_python,
         files=files,
-        record=record_form(wheel.record_bytes, wheel.record_path, files, origin.record if origin else ""),
+        record=origin.record if origin else record_form(wheel.record_bytes, wheel.record_path, files),
         losses=origin.losses if origin else (),
     )
 
@@ -163,6 +163,25 @@ def _provenance_problem(source: Source, what: str) -> Problem:
     return Problem(what, str(source.wheel.name), member, "Take the wheel that wheelfuse wrote, unchanged.")
 
 
+def healed(originals: tuple[Original, ...]) -> tuple[Original, ...]:
+    """The originals with those lost files back that another one has: it is as if they had never been lost."""
+    have = {(path, file.digest): file for original in originals for path, file in original.files.items()}
+    return tuple(_healed(original, have) if original.losses else original for original in originals)
+
+
+def _healed(original: Original, have: Mapping[tuple[str, str], File]) -> Original:
+    found = {
+        loss.path: have[loss.path, loss.digest]
+        for loss in original.losses
+        if (loss.path, loss.digest) in have
+    }
+    files = {
+        loss.path: replace(found[loss.path], mode=loss.mode) for loss in original.losses if loss.path in found
+    }
+    losses = tuple(loss for loss in original.losses if loss.path not in found)
+    return replace(original, files={**original.files, **files}, losses=losses) if found else original
+
+
 def digest_of(content: bytes) -> str:
     """The sha256 of a content as RECORD spells it."""
     return encode_digest(hashlib.sha256(content).digest())
@@ -193,10 +212,10 @@ def guessed(source: Source, target: Target) -> Original:
     return replace(guess, record=RecordForm(digest=digest_of(write_record(guess))))
 
 
-def record_form(content: bytes, record_path: str, files: Mapping[str, File], digest: str = "") -> RecordForm:
-    """How this RECORD was written, in as few words as will give it back; *digest* is that of the very first one."""
+def record_form(content: bytes, record_path: str, files: Mapping[str, File]) -> RecordForm:
+    """How this RECORD was written, in as few words as will give it back."""
     newline = "\r\n" if b"\r\n" in content else "\n"
-    digest = digest or digest_of(content)
+    digest = digest_of(content)
     paths = [entry.path for entry in parse_record(content)]
     position = {path: index for index, path in enumerate(sorted({*files, record_path}))}
     if set(paths) == position.keys():
@@ -208,22 +227,24 @@ def record_form(content: bytes, record_path: str, files: Mapping[str, File], dig
 
 
 def write_record(original: Original) -> bytes:
-    """RECORD of an original, as it was; with the files that stand in for lost ones, if there are any."""
+    """RECORD of an original, as it was; but for the files that are lost, or have another one in their place."""
     if original.record.verbatim and not original.losses:
         return original.record.verbatim.encode()
-    return _record(original.record, f"{original.dist_info}/RECORD", original.files)
+    dropped = [loss.path for loss in original.losses if not loss.present]
+    return _record(original.record, f"{original.dist_info}/RECORD", original.files, dropped)
 
 
-def _record(form: RecordForm, record_path: str, files: Mapping[str, File]) -> bytes:
-    paths = sorted({*files, record_path})
+def _record(
+    form: RecordForm, record_path: str, files: Mapping[str, File], dropped: Iterable[str] = ()
+) -> bytes:
+    paths = sorted({*files, *dropped, record_path})
     if len(form.order) == len(paths):
         paths = [paths[index] for index in form.order]
-    return format_record(
-        (
-            RecordEntry(path, "sha256", files[path].digest, files[path].size)
-            if path != record_path
-            else RecordEntry(path, "", "", -1)
-            for path in paths
-        ),
-        form.newline,
+    entries = (
+        RecordEntry(path, "sha256", files[path].digest, files[path].size)
+        if path != record_path
+        else RecordEntry(path, "", "", -1)
+        for path in paths
+        if path in files or path == record_path
     )
+    return format_record(entries, form.newline)

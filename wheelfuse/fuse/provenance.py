@@ -171,13 +171,6 @@ def _number(value: Any) -> int:
 
 
 def _input_to_json(item: Input) -> dict[str, Any]:
-    record: dict[str, Any] = {"sha256": item.record.digest}
-    if item.record.verbatim:
-        record["verbatim"] = item.record.verbatim
-    else:
-        record["newline"] = item.record.newline
-        if item.record.order:
-            record["order"] = list(item.record.order)
     document: dict[str, Any] = {
         "name": item.name,
         "sha256": item.sha256,
@@ -187,7 +180,7 @@ def _input_to_json(item: Input) -> dict[str, Any]:
         "dist_info": item.dist_info,
         "root_is_purelib": item.root_is_purelib,
         "requires_python": item.requires_python,
-        "record": record,
+        "record": _record_to_json(item.record),
     }
     if item.guessed_from:
         document["guessed_from"] = item.guessed_from
@@ -198,6 +191,22 @@ def _input_to_json(item: Input) -> dict[str, Any]:
     if item.losses:
         document["lost"] = [_loss_to_json(loss) for loss in item.losses]
     return document
+
+
+def _record_to_json(form: RecordForm) -> dict[str, Any]:
+    if form.verbatim:
+        return {"sha256": form.digest, "verbatim": form.verbatim}
+    order = {"order": list(form.order)} if form.order else {}
+    return {"sha256": form.digest, "newline": form.newline, **order}
+
+
+def _record_from_json(item: Any) -> RecordForm:
+    order = tuple(map(_number, item.get("order", ())))
+    if sorted(order) != list(range(len(order))):
+        raise ValueError("the order of RECORD is no permutation")
+    return RecordForm(
+        order, _text(item.get("newline", "\n")), _text(item.get("verbatim", "")), _text(item["sha256"])
+    )
 
 
 def _loss_to_json(loss: Loss) -> dict[str, Any]:
@@ -215,10 +224,6 @@ def _loss_from_json(item: Any) -> Loss:
 
 
 def _input_from_json(item: Any) -> Input:
-    record = item["record"]
-    order = tuple(map(_number, record.get("order", ())))
-    if sorted(order) != list(range(len(order))):
-        raise ValueError("the order of RECORD is no permutation")
     return Input(
         name=_text(item["name"]),
         sha256=_text(item["sha256"]),
@@ -228,12 +233,7 @@ def _input_from_json(item: Any) -> Input:
         dist_info=_text(item["dist_info"]),
         root_is_purelib=bool(item["root_is_purelib"]),
         requires_python=_text(item["requires_python"]),
-        record=RecordForm(
-            order,
-            _text(record.get("newline", "\n")),
-            _text(record.get("verbatim", "")),
-            _text(record["sha256"]),
-        ),
+        record=_record_from_json(item["record"]),
         restore={_text(path): _text(text) for path, text in item.get("restore", {}).items()},
         modes={_text(path): _number(mode) for path, mode in item.get("modes", {}).items()},
         losses=tuple(_loss_from_json(loss) for loss in item.get("lost", ())),
@@ -272,8 +272,7 @@ class Origin:
 
     sha256: str
     size: int
-    record: str
-    """Digest of the original's RECORD."""
+    record: RecordForm
     content: str
     """Digest of the split wheel's RECORD: if it changed since, none of this is true any more."""
     losses: tuple[Loss, ...]
@@ -283,7 +282,7 @@ class Origin:
         document = {
             "sha256": self.sha256,
             "size": self.size,
-            "record": self.record,
+            "record": _record_to_json(self.record),
             "content": self.content,
             "lost": [_loss_to_json(loss) for loss in self.losses],
         }
@@ -306,12 +305,11 @@ class Origin:
         return None
 
     @classmethod
-    def _from_bytes(cls, content: bytes) -> Origin | None:
+    def _from_bytes(cls, packed: bytes) -> Origin | None:
         try:
-            item = json.loads(zlib.decompressobj().decompress(content, 1 << 24))
+            item = json.loads(zlib.decompressobj().decompress(packed, 1 << 24))
             losses = tuple(_loss_from_json(loss) for loss in item["lost"])
-            texts = (_text(item[key]) for key in ("sha256", "record", "content"))
-            sha256, record, digest = texts
-            return cls(sha256, _number(item["size"]), record, digest, losses)
+            sha256, content = _text(item["sha256"]), _text(item["content"])
+            return cls(sha256, _number(item["size"]), _record_from_json(item["record"]), content, losses)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
             return None  # only a memory: never a reason to refuse the wheel

@@ -85,9 +85,7 @@ def write_originals(
 def _write(original: Original, archives: Archives, file: BinaryIO, stamp: Timestamp) -> bool:
     """Write one wheel; whether there was room for what it has to remember of its origin."""
     record = write_record(original)
-    origin = Origin(
-        original.sha256, original.size, original.record.digest, digest_of(record), original.losses
-    )
+    origin = Origin(original.sha256, original.size, original.record, digest_of(record), original.losses)
     extra = b"" if original.guessed_from else origin.to_field()
     writer = ZipWriter(file, stamp)
     for path in sorted(original.files):

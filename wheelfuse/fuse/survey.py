@@ -14,7 +14,7 @@ from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Facts, File, Original
 from wheelfuse.fuse.modules import parse_module
-from wheelfuse.fuse.originals import Source, originals_of
+from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
 from wheelfuse.wheel.archive import spooled
@@ -46,6 +46,7 @@ def survey(archives: Archives, progress: Progress | None = None) -> Survey:
     """
     sources = read_sources(archives, progress, check=_check_set)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
+    originals = healed(originals)
     facts = _look_closer(archives, originals, _images(sources))
     provenances = [source.provenance for source in sources if source.provenance]
     return Survey(

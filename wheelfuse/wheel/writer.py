@@ -79,7 +79,7 @@ class ZipWriter:
         offset = self._file.tell()
         # What cannot be compressed grows a little: by 5 bytes in each block of at least 16 KiB (RFC 1951, 3.2.4).
         zip64 = size_limit + (size_limit >> 10) + 64 >= _LIMIT32
-        self._local_header(path, DEFLATED, 0, 0, size_limit if zip64 else 0, extra)
+        self._local_header(path, DEFLATED, 0, 0, 0, extra, force_zip64=zip64)
         digest, crc, size, begin = hashlib.sha256(), 0, 0, self._file.tell()
         deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
         for chunk in chunks:
