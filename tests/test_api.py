@@ -291,5 +291,5 @@ def test_split_raises_what_it_says(wheels: list[Path], tmp_path: Path, targets: 
 
 
 def test_split_of_no_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"pkg-1\.0-cp312-cp312-linux_x86_64\.whl: .*No such file"):
+    with pytest.raises(UsageError, match=r"pkg-1\.0-cp312-cp312-linux_x86_64\.whl: no such file"):
         wheelfuse.split(tmp_path / "pkg-1.0-cp312-cp312-linux_x86_64.whl")

@@ -139,8 +139,10 @@ def test_a_file_of_some_wheels_is_kept_or_dropped(tmp_path: Path) -> None:
     files: dict[Target, dict[str, str | bytes]] = {CP311: {"pkg/a.txt": "a"}, CP312: {}}
     assert fuse_matrix(tmp_path / "keep", files, options("**=keep")).names == {"pkg/a.txt"}
     assert fuse_matrix(tmp_path / "drop", files, options("**=drop")).names == set()
-    assert fuse_matrix(tmp_path / "newest", files, options("**=newest")).names == set()
+    assert fuse_matrix(tmp_path / "newest", files, options("**=newest")).names == {"pkg/a.txt"}
     assert fuse_matrix(tmp_path / "oldest", files, options("**=oldest")).names == {"pkg/a.txt"}
+    assert fuse_matrix(tmp_path / "cp311", files, options("**=cp311")).names == {"pkg/a.txt"}
+    assert fuse_matrix(tmp_path / "cp312", files, options("**=cp312")).names == set()
 
 
 def test_a_rule_that_settles_nothing_is_a_warning(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_a_rule_that_settles_nothing_is_a_warning(tmp_path: Path) -> None:
         ("pkg/*=keep", "says nothing about which of its 3 contents counts"),
         ("pkg/*=dispatch", "says nothing about which of its 3 contents counts"),
         ("pkg/*=cp313", "no such wheel came, only cp310, cp311, cp312"),
-        ("pkg/*=rename", "neither an extension module nor a library"),
+        ("pkg/*=rename", "neither a module to import nor a library that any file links"),
     ],
 )
 def test_a_strategy_that_makes_no_sense_there_is_a_conflict(tmp_path: Path, rule: str, message: str) -> None:

@@ -483,7 +483,6 @@ def test_a_bound_library_that_no_file_links_is_a_conflict(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        ("rename", {"libbound-cp312.so", "libbound-cp313.so"}),
         ("newest", {"libbound.so"}),
         ("oldest", {"libbound.so"}),
         ("cp313", {"libbound.so"}),
@@ -497,16 +496,11 @@ def test_that_conflict_is_settled_as_it_says(tmp_path: Path, strategy: str, expe
     if len(expected) == 1:
         decider = CP312 if strategy == "oldest" else CP313
         assert fused.read("pkg/libbound.so") == files[decider]["pkg/libbound.so"]
-    if strategy == "rename":
-        opened = (
-            "import ctypes, pkg._m\n"
-            "path = f'{list(pkg.__path__)[0]}/libbound-cp3{sys.version_info[1]}.so'\n"
-            "whoami = ctypes.PyDLL(path).whoami\n"
-            "whoami.restype = ctypes.c_char_p\n"
-            "whoami().decode()"
-        )
-        answers = fused.run(opened, PAIR)
-        assert answers == own(answers)
+
+
+def test_a_library_that_is_opened_by_name_is_not_renamed_even_if_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(wheelfuse.ConflictError, match="neither a module to import nor a library that any file links"):
+        fuse_matrix(tmp_path, unlinked(), options("pkg/libbound.so=rename"))
 
 
 def test_a_rule_collapses_modules_although_they_could_be_renamed(tmp_path: Path) -> None:

@@ -214,10 +214,18 @@ def test_one_content_that_some_wheels_lack_is_dispatched_on_demand(tmp_path: Pat
     assert answers == {target: "missing pkg.config" if target == CP313 else str(target) for target in answers}
 
 
-def test_a_rule_of_the_newest_drops_what_it_does_not_have(tmp_path: Path) -> None:
+def test_the_newest_is_the_newest_that_has_the_file(tmp_path: Path) -> None:
     files = per_target(NEW)
     del files[CP313]["pkg/config.py"]
-    assert fuse_matrix(tmp_path, files, options("pkg/*.py=newest")).names == {"pkg/__init__.py"}
+    fused = fuse_matrix(tmp_path, files, options("pkg/*.py=newest"))
+    newest = max(target for target in files if "pkg/config.py" in files[target])
+    assert fused.read("pkg/config.py") == files[newest]["pkg/config.py"].encode()
+
+
+def test_a_rule_of_one_target_drops_what_its_wheel_does_not_have(tmp_path: Path) -> None:
+    files = per_target(NEW)
+    del files[CP313]["pkg/config.py"]
+    assert fuse_matrix(tmp_path, files, options("pkg/*.py=cp313")).names == {"pkg/__init__.py"}
 
 
 # Wheels that are for several CPythons

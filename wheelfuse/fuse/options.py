@@ -20,8 +20,9 @@ class Rule:
 
     In a glob ``*`` and ``?`` stay within one directory, ``**`` crosses them, ``[...]`` is a set.
     Strategies: ``keep`` (a file that only some wheels have comes along for all), ``drop`` (nobody gets it),
-    ``newest``, ``oldest``, ``cp312`` (that wheel decides for all), ``dispatch`` (Python source: each
-    CPython runs its own variant), ``rename`` (modules and libraries: one copy per CPython).
+    ``newest``, ``oldest`` (the file of the newest or oldest wheel that has one), ``cp312`` (as in that wheel, which
+    may have none), ``dispatch`` (Python source: each CPython runs its own variant), ``rename`` (modules, and
+    libraries that are linked: one copy per CPython).
     """
 
     glob: str
