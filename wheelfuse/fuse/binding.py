@@ -8,70 +8,13 @@ becomes one per CPython itself, even if its bytes are the same in every wheel.
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
-from wheelfuse.abi.cpython import is_cpython_symbol
 from wheelfuse.elf.image import Image, interchangeable
-from wheelfuse.elf.linkage import Linkage
-from wheelfuse.errors import Problem
-from wheelfuse.fuse.model import Case, Facts, Original, Output, Rename
-from wheelfuse.fuse.modules import ModuleName, extension_module, multiarch, parse_module, picks
-from wheelfuse.target import Target
-from wheelfuse.wheel.name import floors
-
-
-class Tree(Linkage):
-    """The shared objects of one original."""
-
-    @cached_property
-    def modules(self) -> Mapping[str, tuple[ModuleName, ...]]:
-        """The files of each extension module, by its path without suffix."""
-        found: dict[str, tuple[ModuleName, ...]] = {}
-        for path, image in self.images.items():
-            if module := extension_module(path, image):
-                found[module.key] = (*found.get(module.key, ()), module)
-        return found
-
-    @cached_property
-    def _exporters(self) -> Mapping[str, frozenset[str]]:
-        """Which files define a symbol that is spelt like one of CPython's."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for path, image in self.images.items():
-            for symbol in filter(is_cpython_symbol, image.exports):
-                found[symbol].add(path)
-        return {symbol: frozenset(paths) for symbol, paths in found.items()}
-
-    def cpython_imports(self, path: str) -> frozenset[str]:
-        """What a file needs that is spelt like a symbol of CPython."""
-        if path not in self._cpython_imports:
-            self._cpython_imports[path] = frozenset(filter(is_cpython_symbol, self.images[path].imported))
-        return self._cpython_imports[path]
-
-    @cached_property
-    def _cpython_imports(self) -> dict[str, frozenset[str]]:
-        return {}
-
-    def exporting(self, symbol: str) -> frozenset[str]:
-        """The files that define a symbol, one that is spelt like CPython's."""
-        return self._exporters.get(symbol, frozenset())
-
-    def reached_from(self, path: str) -> frozenset[str]:
-        """The file and all that it links within the wheel, directly or through others."""
-        if path not in self._closures:
-            seen, pending = {path}, [path]
-            while pending:
-                reached = {provider for _, providers in self.edges(pending.pop()) for provider in providers}
-                pending += reached - seen
-                seen |= reached
-            self._closures[path] = frozenset(seen)
-        return self._closures[path]
-
-    @cached_property
-    def _closures(self) -> dict[str, frozenset[str]]:
-        return {}
+from wheelfuse.fuse.model import Case, Facts, Original, Rename
+from wheelfuse.fuse.modules import ModuleName, extension_module, multiarchs_for, parse_module, picks
+from wheelfuse.fuse.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -79,12 +22,12 @@ class Binding:
     """The paths that become one file per original, and the names those files get."""
 
     per_target: frozenset[str]
-    linkages: Mapping[str, Tree]
+    trees: Mapping[str, Tree]
     multiarchs: Mapping[str, str | None]
 
     def image(self, original: Original, path: str) -> Image | None:
         """The facts of an original's ELF file; None if it is another kind of file."""
-        return self.linkages[original.label].images.get(path)
+        return self.trees[original.label].images.get(path)
 
     def initialises(self, original: Original, path: str) -> bool:
         """Whether import can use an original's file, by its init function and not only by its name."""
@@ -111,7 +54,7 @@ class Binding:
             return None
         needed = {
             name: new
-            for name, providers in self.linkages[original.label].edges(path)
+            for name, providers in self.trees[original.label].edges(path)
             for provider in providers
             if provider in self.per_target and (new := self._new_name(original, provider, name)) != name
         }
@@ -144,7 +87,7 @@ def bind(
     *forced* are paths for which the user asked for that, *settled* those for which the user decided otherwise:
     they become so only if they reach such a file.
     """
-    linkages = {
+    trees = {
         original.label: Tree(
             {
                 path: image
@@ -154,53 +97,51 @@ def bind(
         )
         for original in originals
     }
-    paths = sorted({path for linkage in linkages.values() for path in linkage.images})
-    seeds = {path for path in forced if _can_be_renamed(Case(path, originals), linkages)}
+    paths = sorted({path for tree in trees.values() for path in tree.images})
+    seeds = {path for path in forced if _can_be_renamed(Case(path, originals), trees)}
     settled = set(settled)
     for path in paths:
-        if path not in settled and _must_multiply(Case(path, originals), linkages):
+        if path not in settled and _must_multiply(Case(path, originals), trees):
             seeds.add(path)
-    per_target = _closure(seeds, linkages)
+    per_target = _closure(seeds, trees)
     return Binding(
         per_target,
-        linkages,
-        {original.label: _multiarch(original, linkages[original.label]) for original in originals},
+        trees,
+        {original.label: _multiarch(original, trees[original.label]) for original in originals},
     )
 
 
-def _can_be_renamed(case: Case, linkages: Mapping[str, Tree]) -> bool:
+def _can_be_renamed(case: Case, trees: Mapping[str, Tree]) -> bool:
     """Whether the files find a shared object under another name too: by import, or by DT_NEEDED."""
-    trees = [linkages[original.label] for original in case.owners]
-    if not all(case.path in tree.images for tree in trees):
+    images = [trees[original.label].images.get(case.path) for original in case.owners]
+    if None in images:
         return False
-    module = extension_module(case.path, trees[-1].images[case.path])
-    if module:
-        return module.target is None and trees[-1].images[case.path].initialises(module.short)
-    return is_reached(case, linkages)
+    module = extension_module(case.path, images[-1])
+    if module and images[-1]:
+        return module.target is None and images[-1].initialises(module.short)
+    return is_reached(case, trees)
 
 
-def _must_multiply(case: Case, linkages: Mapping[str, Tree]) -> bool:
+def _must_multiply(case: Case, trees: Mapping[str, Tree]) -> bool:
     """Whether a shared object cannot be one file for all, seen for itself."""
-    images = [
-        linkages[o.label].images[case.path] for o in case.owners if case.path in linkages[o.label].images
-    ]
+    images = [trees[o.label].images[case.path] for o in case.owners if case.path in trees[o.label].images]
     if len(images) != len(case.owners):
         return False
     module = extension_module(case.path, images[-1])
     differs = len(case.variants) > 1 and len({image.loaded_digest for image in images}) > 1
     if module:
         can_be_renamed = module.target is None and images[-1].initialises(module.short)
-        return can_be_renamed and (differs or leaks(case, module, linkages))
-    if not differs or not is_reached(case, linkages):
+        return can_be_renamed and (differs or leaks(case, module, trees))
+    if not differs or not is_reached(case, trees):
         return False
     same_code = len({image.code_digest for image in images}) == 1
-    return is_bound(case, linkages) or not same_code or interchangeable(images) != ""
+    return is_bound(case, trees) or not same_code or interchangeable(images) != ""
 
 
-def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Tree]) -> bool:
+def leaks(case: Case, module: ModuleName, trees: Mapping[str, Tree]) -> bool:
     """Whether a CPython whose wheel lacks this module file would import it from the fused wheel."""
     for original in case.absent:
-        siblings = linkages[original.label].modules.get(module.key, ())
+        siblings = trees[original.label].modules.get(module.key, ())
         for target in original.serves:
             own = min((p for other in siblings if (p := picks(target, other)) is not None), default=99)
             place = picks(target, module)
@@ -209,67 +150,33 @@ def leaks(case: Case, module: ModuleName, linkages: Mapping[str, Tree]) -> bool:
     return False
 
 
-def is_bound(case: Case, linkages: Mapping[str, Tree]) -> bool:
+def is_bound(case: Case, trees: Mapping[str, Tree]) -> bool:
     """Whether the library imports symbols of CPython, itself or through what it links."""
-    return any(_python_bound(linkages[original.label], case.path) for original in case.owners)
+    return any(_python_bound(trees[original.label], case.path) for original in case.owners)
 
 
 def _python_bound(tree: Tree, path: str) -> bool:
     return any(tree.cpython_imports(reached) for reached in tree.reached_from(path))
 
 
-def is_reached(case: Case, linkages: Mapping[str, Tree]) -> bool:
+def is_reached(case: Case, trees: Mapping[str, Tree]) -> bool:
     """Whether any file of the wheels links the library; if none does, it is opened by its name at run time."""
-    return any(linkages[original.label].is_needed(case.path) for original in case.owners)
+    return any(trees[original.label].is_needed(case.path) for original in case.owners)
 
 
-def _closure(seeds: set[str], linkages: Mapping[str, Tree]) -> frozenset[str]:
+def _closure(seeds: set[str], trees: Mapping[str, Tree]) -> frozenset[str]:
     """The seeds and all that reaches them, but for modules that are one per CPython by their suffix."""
     found = frozenset(seeds)
     while True:
         reached = set(found)
-        for linkage in linkages.values():
-            for path in linkage.reaching(found & linkage.images.keys()):
-                module = extension_module(path, linkage.images[path])
+        for tree in trees.values():
+            for path in tree.reaching(found & tree.images.keys()):
+                module = extension_module(path, tree.images[path])
                 if module is None or module.target is None:
                     reached.add(path)
         if reached == found:
             return found
         found = frozenset(reached)
-
-
-def broken_links(
-    originals: Iterable[Original], outputs: Iterable[Output], binding: Binding
-) -> Iterator[Problem]:
-    """The proof that every DT_NEEDED that a file of its own wheel satisfied is satisfied in the fused one."""
-    placed = {(label, output.origin): output for output in outputs for label in output.owners}
-    shared = {output.path: output for output in outputs}
-    for original in originals:
-        for path in binding.linkages[original.label].images:
-            output = placed.get((original.label, path))
-            module = parse_module(path)
-            if output is None or (module and module.target not in (None, original.target)):
-                continue  # a stale copy of another CPython's module is never loaded
-            renamed = dict(output.rename.needed) if output.rename else {}
-            for needed, providers in binding.linkages[original.label].edges(path):
-                there = (placed.get((original.label, p)) or shared.get(p) for p in providers)
-                if providers and not any(
-                    _answers(found, renamed.get(needed, needed), binding) for found in there
-                ):
-                    what = f"needs {renamed.get(needed, needed)}, which the fused wheel would not have"
-                    yield Problem(what, original.where, output.path, "Settle both files in the same way.")
-
-
-def _answers(provider: Output | None, needed: str, binding: Binding) -> bool:
-    """Whether an output is found under a name, as a file or by its soname."""
-    if provider is None:
-        return False
-    if posixpath.basename(provider.path) == needed:
-        return True
-    if provider.rename and provider.rename.soname:
-        return provider.rename.soname == needed
-    images = (linkage.images.get(provider.origin) for linkage in binding.linkages.values())
-    return any(image is not None and image.soname == needed for image in images)
 
 
 def _multiarch(original: Original, tree: Tree) -> str | None:
@@ -282,7 +189,7 @@ def _multiarch(original: Original, tree: Tree) -> str | None:
         for module in files
         if module.target == original.target and module.multiarch
     }
-    known = siblings or multiarchs_for(original, original.target, _libc(tree))
+    known = siblings or multiarchs_for(original.name.platforms, original.target, _libc(tree))
     return next(iter(known)) if len(known) == 1 else None
 
 
@@ -290,16 +197,3 @@ def _libc(tree: Tree) -> str:
     """Which C library the files are linked with, for wheels whose tags do not say."""
     needed = {name for image in tree.images.values() for name in image.needed}
     return "musl" if any(name.startswith("libc.musl-") for name in needed) else "glibc"
-
-
-def multiarchs_for(original: Original, target: Target, libc: str = "") -> frozenset[str]:
-    """What the multiarch part of a CPython's suffixes is on the machines of a wheel; empty if that is not known.
-
-    *libc* is assumed where the platform tag (``linux_x86_64``) names none.
-    """
-    platforms = (
-        (floor.machine, libc if floor.libc == "unknown" else floor.libc)
-        for floor in floors(original.name.platforms)
-    )
-    known = (multiarch(machine, library, target) for machine, library in platforms if library)
-    return frozenset(filter(None, known))

@@ -13,9 +13,10 @@ from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table
 from wheelfuse.abi.limited_api import check_limited
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.binding import Binding, Tree
+from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
 from wheelfuse.fuse.modules import MACHINES, ModuleName, extension_module, parse_module
+from wheelfuse.fuse.tree import Tree
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import floors
 
@@ -79,7 +80,7 @@ def _import_problems(
 ) -> Iterator[tuple[str, ImportProblem]]:
     """The problems of a module and of the libraries that it links, each with the path (in the original)."""
     if module.stable_abi:
-        tree = binding.linkages[owners[-1].label]
+        tree = binding.trees[owners[-1].label]
         names = tree.cpython_imports(output.origin)
         for problem in check_limited(
             names, _limited_api([*owners, *others]), free_threaded=module.stable_abi == "abi3t"
@@ -92,7 +93,7 @@ def _import_problems(
     if module.target:
         loaders = {module.target: loaders.get(module.target, owners[-1])}
     for target, original in sorted(loaders.items(), key=lambda item: item[0]):
-        yield from _loaded_problems(binding.linkages[original.label], output.origin, target)
+        yield from _loaded_problems(binding.trees[original.label], output.origin, target)
 
 
 def _known(original: Original) -> tuple[Target, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.binding import Binding, multiarchs_for
+from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
-from wheelfuse.fuse.modules import ModuleName, extension_module, loads, parse_module, picks
+from wheelfuse.fuse.modules import ModuleName, extension_module, loads, multiarchs_for, parse_module, picks
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.fuse.serving import admits
 from wheelfuse.target import ALL_TARGETS, Target
@@ -87,7 +87,9 @@ def modules_of(
 ) -> tuple[Module, ...]:
     """The extension modules of the fused wheel, sorted by name."""
     by_label = {original.label: original for original in originals}
-    multiarchs = tuple((target, multiarchs_for(o, target)) for o in originals for target in o.serves)
+    multiarchs = tuple(
+        (target, multiarchs_for(o.name.platforms, target)) for o in originals for target in o.serves
+    )
     found: dict[str, list[Found]] = {}
     for output in outputs:
         if output.owners and output.origin:

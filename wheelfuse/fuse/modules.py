@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wheelfuse.elf.image import Image
 from wheelfuse.target import Target
+from wheelfuse.wheel.name import floors
 
 _NAME = re.compile(
     r"(?P<stem>(?:.*/)?[^/.]+)"
@@ -145,6 +146,18 @@ def multiarch(machine: str, libc: str, target: Target) -> str | None:
     if triplet and libc == "musl" and target.minor >= 11:
         return triplet.replace("-gnu", "-musl")
     return triplet
+
+
+def multiarchs_for(platforms: tuple[str, ...], target: Target, libc: str = "") -> frozenset[str]:
+    """What the multiarch part of a CPython's suffixes is where these platform tags hold; empty if not known.
+
+    *libc* is assumed where a tag (``linux_x86_64``) names none.
+    """
+    known = set()
+    for floor in floors(platforms):
+        library = libc if floor.libc == "unknown" else floor.libc
+        known |= {multiarch(floor.machine, library, target)} if library else set()
+    return frozenset(arch for arch in known if arch)
 
 
 MACHINES = {

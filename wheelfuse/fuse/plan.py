@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from wheelfuse.errors import ConflictError, InvalidInput, Problem, WheelfuseError
-from wheelfuse.fuse.binding import bind, broken_links
+from wheelfuse.fuse.binding import bind
 from wheelfuse.fuse.conflicts import explain
 from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
+from wheelfuse.fuse.links import broken_links
 from wheelfuse.fuse.model import Case, Conflict, Facts, Inline, Lost, Original, Output, Resolution, Settled
 from wheelfuse.fuse.modules import installed_path, is_tagged_bytecode
 from wheelfuse.fuse.options import MergeOptions, Rule

@@ -76,7 +76,7 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
     if (
         module
         and leftover
-        and leaks(Case(case.path, (*leftover, *case.absent)), module, context.binding.linkages)
+        and leaks(Case(case.path, (*leftover, *case.absent)), module, context.binding.trees)
     ):
         return _leak(case)
     outputs = []
@@ -97,8 +97,8 @@ def _told(case: Case, outputs: tuple[Output, ...], rule: str) -> Settled:
 def _intruder(case: Case, module: ModuleName | None, context: Context) -> Conflict | None:
     """A file that only some wheels have, if the others' CPythons could stumble on it."""
     if module:
-        return _leak(case) if leaks(case, module, context.binding.linkages) else None
-    if is_reached(case, context.binding.linkages):
+        return _leak(case) if leaks(case, module, context.binding.trees) else None
+    if is_reached(case, context.binding.trees):
         return None
     reason = "a library that only some wheels have, and that none of their modules links"
     return Conflict(case.path, reason, case.groups, ("keep", "drop"))
@@ -116,7 +116,7 @@ def _one_copy(
     if module and context.binding.initialises(case.newest, case.path):
         reason = "modules for several CPythons that differ, and no suffix tells them apart"
         return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
-    if is_bound(case, context.binding.linkages):
+    if is_bound(case, context.binding.trees):
         reason = (
             "a library bound to one CPython that no file links: it is opened by name, so it cannot be renamed"
         )
@@ -126,5 +126,5 @@ def _one_copy(
         outcome = f"builds of one library, interchangeable: {case.newest.label}'s kept"
         return case.collapsed("a build of the same library was kept", "interchangeable", outcome)
     reason = f"builds of one library that differ ({difference or '--strict'})"
-    rename = ("rename",) if is_reached(case, context.binding.linkages) else ()
+    rename = ("rename",) if is_reached(case, context.binding.trees) else ()
     return Conflict(case.path, reason, case.groups, ("newest", "oldest", *rename))

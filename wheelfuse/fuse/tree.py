@@ -1,0 +1,62 @@
+"""The shared objects of one original: what links what, what is importable, what needs or defines CPython's symbols."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
+
+from wheelfuse.abi.cpython import is_cpython_symbol
+from wheelfuse.elf.linkage import Linkage
+from wheelfuse.fuse.modules import ModuleName, extension_module
+
+
+class Tree(Linkage):
+    """The shared objects of one original."""
+
+    @cached_property
+    def modules(self) -> Mapping[str, tuple[ModuleName, ...]]:
+        """The files of each extension module, by its path without suffix."""
+        found: dict[str, tuple[ModuleName, ...]] = {}
+        for path, image in self.images.items():
+            if module := extension_module(path, image):
+                found[module.key] = (*found.get(module.key, ()), module)
+        return found
+
+    @cached_property
+    def _exporters(self) -> Mapping[str, frozenset[str]]:
+        """Which files define a symbol that is spelt like one of CPython's."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for path, image in self.images.items():
+            for symbol in filter(is_cpython_symbol, image.exports):
+                found[symbol].add(path)
+        return {symbol: frozenset(paths) for symbol, paths in found.items()}
+
+    def cpython_imports(self, path: str) -> frozenset[str]:
+        """What a file needs that is spelt like a symbol of CPython."""
+        if path not in self._cpython_imports:
+            self._cpython_imports[path] = frozenset(filter(is_cpython_symbol, self.images[path].imported))
+        return self._cpython_imports[path]
+
+    @cached_property
+    def _cpython_imports(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def exporting(self, symbol: str) -> frozenset[str]:
+        """The files that define a symbol, one that is spelt like CPython's."""
+        return self._exporters.get(symbol, frozenset())
+
+    def reached_from(self, path: str) -> frozenset[str]:
+        """The file and all that it links within the wheel, directly or through others."""
+        if path not in self._closures:
+            seen, pending = {path}, [path]
+            while pending:
+                reached = {provider for _, providers in self.edges(pending.pop()) for provider in providers}
+                pending += reached - seen
+                seen |= reached
+            self._closures[path] = frozenset(seen)
+        return self._closures[path]
+
+    @cached_property
+    def _closures(self) -> dict[str, frozenset[str]]:
+        return {}
