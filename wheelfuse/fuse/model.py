@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import posixpath
 import stat
 from collections.abc import Mapping
@@ -250,17 +252,23 @@ class Case:
         """The owner for the newest CPython, whose copy is taken wherever copies are equal."""
         return self.owners[-1]
 
+    def mode(self, owners: tuple[Original, ...]) -> int:
+        """The Unix mode for what these originals share: all permissions that any of them has, and their kind of file,
+        which zip files may leave out for regular files."""
+        modes = [original.files[self.path].mode for original in owners]
+        kind = stat.S_IFMT(modes[-1]) or stat.S_IFREG
+        return kind | functools.reduce(operator.or_, map(stat.S_IMODE, modes))
+
     def output(
         self, owners: tuple[Original, ...], path: str | None = None, rename: Rename | None = None
     ) -> Output:
         """The newest owner's file as a member of the fused wheel, under its old path or another one."""
         # Of equal contents the newest original's is taken, whoever owns the output: they may be compressed differently.
         file = self.variants[owners[-1].files[self.path].digest][-1].files[self.path]
-        modes = file.mode
-        for original in owners:
-            modes |= stat.S_IMODE(original.files[self.path].mode)
         truly = tuple(original for original in owners if not original.lost(self.path))
-        return Output(path or self.path, replace(file, mode=modes), labels(truly), self.path, rename)
+        return Output(
+            path or self.path, replace(file, mode=self.mode(owners)), labels(truly), self.path, rename
+        )
 
     def collapsed(
         self, why: str, rule: str, outcome: str, keeper: Original | None = None, strategy: str = ""

@@ -89,7 +89,7 @@ def _reconciled(
     if owners:
         output = case.output(owners)
     else:
-        mode = case.newest.files[case.path].mode
-        output = Output(case.path, File(digest, len(result.content), mode, Inline(result.content)), (), "")
+        file = File(digest, len(result.content), case.mode(case.owners), Inline(result.content))
+        output = Output(case.path, file, (), "")
     outcome = "; ".join(result.notes) or "the same but for order and spelling"
     return Settled((output,), (Resolution(rule, case.path, labels(case.owners), outcome),))

@@ -58,7 +58,7 @@ def dispatched(case: Case) -> Settled:
                 default = posixpath.basename(path)
     chosen |= {target: None for original in case.absent for target in original.serves}
     content = dispatcher(posixpath.basename(case.path), chosen, default)
-    made = File(digest_of(content), len(content), case.newest.files[case.path].mode, Inline(content))
+    made = File(digest_of(content), len(content), case.mode(case.owners), Inline(content))
     variants = ", ".join(posixpath.basename(output.path) for output in outputs)
     resolution = Resolution(
         RULE, case.path, labels(case.owners), f"runs the variant of the running CPython: {variants}"
