@@ -345,6 +345,17 @@ def test_groups_that_are_hard_to_tell_apart(
     assert fuse(tmp_path / "all", *parts).read_bytes() == flat.read_bytes()
 
 
+def test_a_file_that_stands_in_for_a_lost_one_has_no_say_in_the_mode(tmp_path: Path) -> None:
+    choices = {Target(10): (0, DEFAULT_MODE), Target(11): (0, 0o644), Target(12): (1, DEFAULT_MODE)}
+    first, second, third = (
+        build(target, {"oldest": choice}, modes=(mode,)).write(tmp_path / "in")
+        for target, (choice, mode) in choices.items()
+    )
+    flat = fuse(tmp_path / "flat", first, second, third)
+    group = fuse(tmp_path / "group", first, third)
+    assert fuse(tmp_path / "all", group, second).read_bytes() == flat.read_bytes()
+
+
 @pytest.mark.parametrize("feature, choices", [("dropped", (0, 1)), ("newest", (0, 1)), ("oldest", (1, 0)),
                                               ("kept", (1, 0)), ("plain", (0, 1)), ("bytecode", (0, 1))])  # fmt: skip
 @pytest.mark.parametrize("reverse", [True, False])
