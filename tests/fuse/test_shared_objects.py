@@ -499,7 +499,9 @@ def test_that_conflict_is_settled_as_it_says(tmp_path: Path, strategy: str, expe
 
 
 def test_a_library_that_is_opened_by_name_is_not_renamed_even_if_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(wheelfuse.ConflictError, match="neither a module to import nor a library that any file links"):
+    with pytest.raises(
+        wheelfuse.ConflictError, match="neither a module to import nor a library that any file links"
+    ):
         fuse_matrix(tmp_path, unlinked(), options("pkg/libbound.so=rename"))
 
 
