@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,16 +26,50 @@ INSTALLERS: tuple[Installer, ...] = ("pip", "uv")
 _RESOLVE = re.compile(r"--resolve '(?P<glob>.+)=(?P<strategy>\w+)'")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def fused(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fused]:
-    """The fused wheel of the project that the test is parametrised with."""
+    """The fused wheel of the project that the test is parametrised with.
+
+    The first test of a project makes it, for all workers of a parallel run, and the last one removes it: together
+    these wheels have a gigabyte.
+    """
     project = PROJECTS[request.param]
+    directory = _shared(tmp_path_factory) / project.key
     originals = tuple(fetched("projects", project.key))
-    directory = tmp_path_factory.mktemp("fused")
-    options = (*project.options, *resolution(originals, directory, project))
-    outcome = merge(originals, directory, *options)
-    yield Fused(project, originals, Path(outcome["output"]["path"]), options, outcome)
-    shutil.rmtree(directory)
+    with _state(directory) as state:
+        if "outcome" not in state:
+            state["options"] = [*project.options, *resolution(originals, project)]
+            state["outcome"] = merge(originals, directory, *state["options"])
+    outcome = state["outcome"]
+    yield Fused(project, originals, Path(outcome["output"]["path"]), tuple(state["options"]), outcome)
+    with _state(directory) as state:
+        state["done"] = state.get("done", 0) + 1
+    if state["done"] == sum(_uses(item, project.key) for item in request.session.items):
+        shutil.rmtree(directory)
+
+
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of this run have in common."""
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fused"
+
+
+@contextmanager
+def _state(directory: Path) -> Iterator[dict[str, Any]]:
+    """What the workers have noted about *directory*, held by one of them at a time."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory.parent / f"{directory.name}.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        state: dict[str, Any] = json.loads(file.read() or "{}")
+        yield state
+        file.truncate(0)
+        file.write(json.dumps(state))
+
+
+def _uses(item: pytest.Item, key: str) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("fused") == key
 
 
 @pytest.fixture
@@ -40,13 +79,12 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-def resolution(originals: tuple[Path, ...], directory: Path, project: Project) -> tuple[str, ...]:
+def resolution(originals: tuple[Path, ...], project: Project) -> tuple[str, ...]:
     """The options for what nobody may decide silently, out of the refusal that says so."""
     if not project.resolve:
         return ()
-    refused = wheelfuse("merge", *originals, "-o", directory)
+    refused = wheelfuse("merge", *originals, "--dry-run")
     assert refused.returncode == 4, refused.stderr
-    assert not list(directory.iterdir())
     offered = [match.groups() for match in _RESOLVE.finditer(refused.stderr)]
     assert len({glob for glob, _ in offered}) == 1, refused.stderr
     (glob,) = (glob for glob, strategy in offered if strategy == project.resolve)
@@ -54,35 +92,28 @@ def resolution(originals: tuple[Path, ...], directory: Path, project: Project) -
 
 
 def of_each(*keys: str) -> list[object]:
-    """Parameters of a test: each project, or those with these keys. All tests of one run in the same worker."""
-    return [pytest.param(key, id=key, marks=_group(key)) for key in keys or PROJECTS]
+    """Parameters of a test: each project, or those with these keys."""
+    return [pytest.param(key, id=key) for key in keys or PROJECTS]
 
 
 def of_each_target(*keys: str) -> list[object]:
-    """Parameters of a test: each project, or those with these keys, with each of its CPythons at hand."""
-    return [
-        pytest.param(key, target, id=f"{key}-{target}", marks=_group(key))
-        for key in keys or PROJECTS
-        for target in _at_hand(key)
-    ]
+    """Parameters of a test: the projects with these keys, each with each of its CPythons at hand."""
+    return [pytest.param(key, target, id=f"{key}-{target}") for key in keys for target in at_hand(key)]
 
 
 def of_each_installation() -> list[object]:
     """Parameters of a test: each project, with each of its CPythons at hand, from each installer."""
     return [
-        pytest.param(key, target, installer, id=f"{key}-{target}-{installer}", marks=_group(key))
+        pytest.param(key, target, installer, id=f"{key}-{target}-{installer}")
         for key, project in PROJECTS.items()
-        for number, target in enumerate(_at_hand(key))
+        for number, target in enumerate(at_hand(key))
         for installer in ((INSTALLERS[number % 2],) if project.bulky else INSTALLERS)
     ]
 
 
-def _at_hand(key: str) -> list[Target]:
+def at_hand(key: str) -> list[Target]:
+    """The CPythons on this machine that the wheels of a project are for."""
     return [target for target in available() if target in PROJECTS[key].targets]
-
-
-def _group(key: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xdist_group(f"real-{key}")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""Fused wheels are installed on every CPython at hand, and work there as the wheels that were published do."""
+"""Fused wheels are installed on every CPython at hand, and work there as those that were published do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters import run_python
-from tests.real.conftest import of_each_installation, of_each_target
+from tests.real.conftest import at_hand, of_each_installation, of_each_target
 from tests.real.download import fetched
 from tests.real.environments import PYTEST, Installer, create, import_each, run_tests
-from tests.real.fusing import Fused
+from tests.real.fusing import Fused, merge
 from wheelfuse.target import Target
 
 pytestmark = pytest.mark.real
@@ -26,7 +26,7 @@ NUMPY_TESTS = (
     "numpy.tests.test_numpy_config",
     "numpy.tests.test_public_api",
 )
-"""About half a minute's part of them, in which each extension module of numpy works."""
+"""A part of them that takes about half a minute, and has something of each subject."""
 
 
 @pytest.mark.parametrize(("fused", "target", "installer"), of_each_installation(), indirect=["fused"])
@@ -61,6 +61,21 @@ def test_numpy_passes_its_own_tests(fused: Fused, target: Target, scratch: Path)
     assert run_tests(python, "--pyargs", *NUMPY_TESTS, *options, cwd=scratch) > 2500
 
 
+def test_a_package_of_old_cpythons_can_stay_with_these_alone(scratch: Path) -> None:
+    originals = fetched("projects", "numpy-2.2.6")
+    outcome = merge(originals, scratch, "--resolve", "numpy/distutils/**=dispatch")
+    fused = Path(outcome["output"]["path"])
+
+    for target in at_hand("numpy-2.2.6"):
+        python = create(target, scratch / str(target), fused, "uv", ())
+        tried = import_each(python, ["numpy.distutils", "numpy.distutils.misc_util"])
+        if target < Target(12):
+            assert tried["numpy.distutils.misc_util"].startswith("numpy/distutils/misc_util.")
+        else:
+            (error,) = set(tried.values())
+            assert error == "ModuleNotFoundError: No module named 'numpy.distutils'"
+
+
 @pytest.mark.parametrize(("fused", "target"), of_each_target("markupsafe"), indirect=["fused"])
 def test_markupsafe_passes_its_own_tests(fused: Fused, target: Target, scratch: Path) -> None:
     python = create(target, scratch / "env", fused.path, "uv", PYTEST)
@@ -82,5 +97,5 @@ def own_tests(project: str, name: str, directory: Path) -> str:
     with tarfile.open(path) as archive:
         for member in archive.getmembers():
             if member.isfile() and member.name.startswith(f"{root}/{name}/"):
-                archive.extract(member, directory)
+                archive.extract(member, directory, filter="data")
     return f"{root}/{name}"

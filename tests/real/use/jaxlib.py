@@ -6,9 +6,6 @@ import jax
 assert jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).tolist() == [1.0, 3.0, 5.0]
 
 tag = "cp" + sysconfig.get_config_var("SOABI").split("-")[1]
-mapped = {
-    Path(line.split()[-1]).name
-    for line in Path("/proc/self/maps").read_text().splitlines()
-    if "libjax_common" in line
-}
+files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+mapped = {Path(file).name for file in files if "libjax_common" in file}
 assert mapped == {f"libjax_common-{tag}.so"}, mapped

@@ -17,10 +17,7 @@ assert (back["n"].to_numpy() == values).all()
 assert pyarrow.compute.sum(back["n"]).as_py() == values.sum()
 
 tag = "cp" + sysconfig.get_config_var("SOABI").split("-")[1]
-mapped = {
-    Path(line.split()[-1]).name
-    for line in Path("/proc/self/maps").read_text().splitlines()
-    if "libarrow_python" in line
-}
+files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+mapped = {Path(file).name for file in files if "libarrow_python" in file}
 assert mapped, "no libarrow_python is mapped"
 assert all(f"-{tag}." in name for name in mapped), mapped
