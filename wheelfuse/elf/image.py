@@ -266,14 +266,19 @@ def masked_exports(image: Image) -> frozenset[str]:
 
 
 def interchangeable(images: Sequence[Image]) -> str:
-    """Why builds of one library cannot stand for each other; empty if they can.
+    """Why builds of one library cannot stand for each other; empty if they can. Needs images that were read deep.
 
     They can if they present the same face: soname, needed libraries and where they are looked for, undefined
-    symbols with versions, exported symbols, and the same loaded sections of the same sizes. What remains to
-    differ is what a build that is not reproducible leaves behind: times, paths and generated names.
+    symbols with versions, exported symbols, the same loaded sections of the same sizes, and the same machine code.
+    What remains to differ is what a build that is not reproducible leaves behind: times, paths and generated names.
     """
     faces = (_face_difference(images[0], other) for other in images[1:])
-    return next((why for why in faces if why), "") or _layout_difference(images)
+    same_code = len({image.code_digest for image in images}) == 1
+    return (
+        next((why for why in faces if why), "")
+        or _layout_difference(images)
+        or ("" if same_code else "code differs")
+    )
 
 
 def _face_difference(first: Image, second: Image) -> str:

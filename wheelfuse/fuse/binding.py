@@ -134,8 +134,7 @@ def _must_multiply(case: Case, trees: Mapping[str, Tree]) -> bool:
         return can_be_renamed and (differs or leaks(case, module, trees))
     if not differs or not is_reached(case, trees):
         return False
-    same_code = len({image.code_digest for image in images}) == 1
-    return is_bound(case, trees) or not same_code or interchangeable(images) != ""
+    return is_bound(case, trees) or interchangeable(images) != ""
 
 
 def leaks(case: Case, module: ModuleName, trees: Mapping[str, Tree]) -> bool:

@@ -45,6 +45,7 @@ class Found:
 
     name: ModuleName
     output: Output
+    initialises: bool
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,21 @@ def modules_of(
         if output.owners and output.origin:
             image = binding.image(by_label[output.owners[-1]], output.origin)
             if image and (module := extension_module(output.path, image)):
-                found.setdefault(module.key, []).append(Found(module, output))
-    return tuple(Module(files[0].name.name, tuple(files), multiarchs) for _, files in sorted(found.items()))
+                initialises = image.initialises(module.short)
+                found.setdefault(module.key, []).append(Found(module, output, initialises))
+    return tuple(
+        Module(files[0].name.name, tuple(files), multiarchs)
+        for _, files in sorted(found.items())
+        if _is_module(files)
+    )
+
+
+def _is_module(files: list[Found]) -> bool:
+    """Whether the files are there to be imported, or loaded the same way (torch.ops.load_library).
+
+    Some projects give ``.abi3.so`` to libraries that they open by name: those have no init function.
+    """
+    return any(file.initialises for file in files) or all(file.name.target for file in files)
 
 
 def matrix(modules: Iterable[Module], originals: tuple[Original, ...]) -> tuple[ModuleRow, ...]:

@@ -10,8 +10,8 @@ from wheelfuse.fuse.model import Case, Conflict, Settled
 from wheelfuse.fuse.resolvers import (
     archives,
     bytecode,
+    cython,
     dist_info,
-    headers,
     remainder,
     shared_objects,
     sources,
@@ -28,7 +28,7 @@ RESOLVERS: tuple[Resolver, ...] = (
     sources.resolve,
     bytecode.resolve,
     archives.resolve,
-    headers.resolve,
+    cython.resolve,
     remainder.resolve,
 )
 """In order; the last one takes whatever is left."""

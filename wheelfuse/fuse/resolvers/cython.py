@@ -19,8 +19,8 @@ def resolve(case: Case, context: Context) -> Settled | Conflict | None:
     contents = [_without_version(variant.content) for variant in context.texts(case)]
     if case.absent or context.strict or None in contents or len(set(contents)) != 1:
         return None
-    outcome = f"differs in the version of Cython that generated it: {case.newest.label}'s kept"
-    return case.collapsed("another version of Cython generated it", "generated", outcome)
+    outcome = f"differs in what Cython says of its build: {case.newest.label}'s kept"
+    return case.collapsed("differed in what Cython says of its build", "generated", outcome)
 
 
 def _without_version(content: bytes) -> bytes | None:
