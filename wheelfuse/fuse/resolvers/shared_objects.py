@@ -33,7 +33,7 @@ def resolve(case: Case, context: Context) -> Settled | Conflict | None:
     if len({image.loaded_digest for image in images}) == 1:
         outcome = f"differs in bytes that are never loaded: {case.newest.label}'s kept"
         return case.collapsed("differed in bytes that are never loaded", "never-loaded", outcome)
-    return _one_copy(case, module, images, context)
+    return _one_copy(case, images, context)
 
 
 def _side_by_side(case: Case, module: ModuleName, context: Context) -> Settled | Conflict:
@@ -70,7 +70,7 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
     for path, originals in places.items():
         taken = path != case.path and any(path in original.files for original in case.originals)
         if taken or len({original.files[case.path].digest for original in originals}) > 1:
-            reason = f"its new name {path} is taken" if taken else f"{path} would have two contents"
+            reason = f"its new name {path} is taken" if taken else _CLASH
             return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     leftover = tuple(original for original in places.get(case.path, ()) if original.target is None)
     if (
@@ -87,6 +87,11 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
             return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
         outputs.append(case.output(originals, path, renames.pop()))
     return _told(case, tuple(outputs), "renamed" if module else "per-target")
+
+
+_CLASH = (
+    "differing files of one name in wheels that are for several CPythons each: no suffix tells them apart"
+)
 
 
 def _told(case: Case, outputs: tuple[Output, ...], rule: str) -> Settled:
@@ -109,13 +114,8 @@ def _leak(case: Case) -> Conflict:
     return Conflict(case.path, reason, case.groups, ("keep", "drop"))
 
 
-def _one_copy(
-    case: Case, module: ModuleName | None, images: list[Image], context: Context
-) -> Settled | Conflict:
+def _one_copy(case: Case, images: list[Image], context: Context) -> Settled | Conflict:
     """Libraries that only look different, and those that nobody can tell apart safely."""
-    if module and context.binding.initialises(case.newest, case.path):
-        reason = "modules for several CPythons that differ, and no suffix tells them apart"
-        return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     if is_bound(case, context.binding.trees):
         reason = (
             "a library bound to one CPython that no file links: it is opened by name, so it cannot be renamed"
