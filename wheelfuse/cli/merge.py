@@ -33,7 +33,7 @@ from wheelfuse.fuse.reading import Progress
     "--expect",
     multiple=True,
     metavar="TARGETS",
-    help="Exactly these CPythons must have come: cp310,cp311,cp312t.",
+    help="Exactly these CPythons must have come: cp310,cp311,cp314t.",
 )
 @click.option(
     "--allow-missing",
