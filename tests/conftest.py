@@ -52,6 +52,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the sizes of the real wheels that were fused; here, since xdist's controller loads no other conftest."""
+    passed = terminalreporter.stats.get("passed", [])
+    lines = [value for report in passed for name, value in report.user_properties if name == "fused"]
+    if lines:
+        terminalreporter.section("fused wheels: inputs -> output, ratio, targets")
+        for line in sorted(set(lines)):
+            terminalreporter.write_line(line)
+
+
 def exercised_targets(passed: list[pytest.TestReport]) -> set[Target]:
     """The targets for which the tests that passed made environments."""
     properties = [entry for report in passed for entry in getattr(report, "user_properties", ())]

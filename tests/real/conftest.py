@@ -114,13 +114,3 @@ def of_each_installation() -> list[object]:
 def at_hand(key: str) -> list[Target]:
     """The CPythons on this machine that the wheels of a project are for."""
     return [target for target in available() if target in PROJECTS[key].targets]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the sizes of what was fused."""
-    passed = terminalreporter.stats.get("passed", [])
-    lines = [value for report in passed for name, value in report.user_properties if name == "fused"]
-    if lines:
-        terminalreporter.section("fused wheels: inputs -> output, ratio, targets")
-        for line in sorted(set(lines)):
-            terminalreporter.write_line(line)

@@ -129,7 +129,7 @@ def test_wheel_unpacks_it(fused: Fused, scratch: Path) -> None:
 
 
 def members(wheel: Path) -> dict[str, tuple[str, int]]:
-    """The files in a wheel: path -> SHA-256 and mode. That of RECORD is nobody's: each installer writes its own."""
+    """The files in a wheel: path -> SHA-256 and mode."""
     found = {}
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
@@ -138,7 +138,7 @@ def members(wheel: Path) -> dict[str, tuple[str, int]]:
                     digest = hashlib.sha256()
                     while block := member.read(1 << 20):
                         digest.update(block)
-                mode = 0 if info.filename.endswith(".dist-info/RECORD") else info.external_attr >> 16
+                mode = info.external_attr >> 16
                 found[info.filename] = (digest.hexdigest(), mode)
     return found
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from wheelfuse.elf.image import Image
 from wheelfuse.elf.patch import Undo
 from wheelfuse.target import Target
-from wheelfuse.wheel.archive import Member
+from wheelfuse.wheel.archive import DEFAULT_MODE, Member
 from wheelfuse.wheel.name import WheelName
 
 
@@ -70,12 +70,14 @@ class RecordForm:
 
     *order* holds indexes into the sorted paths; empty if they are sorted. *digest* (sha256 as RECORD spells it) is
     that of the original's RECORD, which in turn has those of all its files: whoever writes it again can tell.
+    *mode* is its Unix mode.
     """
 
     order: tuple[int, ...] = ()
     newline: str = "\n"
     verbatim: str = ""
     digest: str = ""
+    mode: int = DEFAULT_MODE
 
 
 @dataclass(frozen=True)

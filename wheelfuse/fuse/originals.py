@@ -109,7 +109,7 @@ def whole(source: Source) -> Original:
         root_is_purelib=wheel.wheel_file.root_is_purelib,
         requires_python=wheel.requires_python,
         files=files,
-        record=origin.record if origin else record_form(wheel.record_bytes, wheel.record_path, files),
+        record=origin.record if origin else _record_form(wheel, files),
         losses=origin.losses if origin else (),
     )
 
@@ -212,18 +212,19 @@ def guessed(source: Source, target: Target) -> Original:
     return replace(guess, record=RecordForm(digest=digest_of(write_record(guess))))
 
 
-def record_form(content: bytes, record_path: str, files: Mapping[str, File]) -> RecordForm:
-    """How this RECORD was written, in as few words as will give it back."""
+def _record_form(wheel: Wheel, files: Mapping[str, File]) -> RecordForm:
+    """How a wheel's RECORD was written, in as few words as will give it back."""
+    content, record_path, mode = wheel.record_bytes, wheel.record_path, wheel.members[wheel.record_path].mode
     newline = "\r\n" if b"\r\n" in content else "\n"
     digest = digest_of(content)
     paths = [entry.path for entry in parse_record(content)]
     position = {path: index for index, path in enumerate(sorted({*files, record_path}))}
     if set(paths) == position.keys():
         order = tuple(position[path] for path in paths)
-        form = RecordForm(() if order == tuple(range(len(order))) else order, newline, "", digest)
+        form = RecordForm(() if order == tuple(range(len(order))) else order, newline, "", digest, mode)
         if _record(form, record_path, files) == content:
             return form
-    return RecordForm(verbatim=content.decode(), digest=digest)
+    return RecordForm(verbatim=content.decode(), digest=digest, mode=mode)
 
 
 def write_record(original: Original) -> bytes:

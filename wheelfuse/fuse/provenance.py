@@ -16,6 +16,7 @@ from typing import Any
 from wheelfuse.elf.patch import Undo
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Loss, RecordForm, Resolution
+from wheelfuse.wheel.archive import DEFAULT_MODE
 
 FILE = "wheelfuse.json"
 SCHEMA = 1
@@ -194,10 +195,11 @@ def _input_to_json(item: Input) -> dict[str, Any]:
 
 
 def _record_to_json(form: RecordForm) -> dict[str, Any]:
+    mode = {"mode": form.mode} if form.mode != DEFAULT_MODE else {}
     if form.verbatim:
-        return {"sha256": form.digest, "verbatim": form.verbatim}
+        return {"sha256": form.digest, "verbatim": form.verbatim, **mode}
     order = {"order": list(form.order)} if form.order else {}
-    return {"sha256": form.digest, "newline": form.newline, **order}
+    return {"sha256": form.digest, "newline": form.newline, **order, **mode}
 
 
 def _record_from_json(item: Any) -> RecordForm:
@@ -205,7 +207,11 @@ def _record_from_json(item: Any) -> RecordForm:
     if sorted(order) != list(range(len(order))):
         raise ValueError("the order of RECORD is no permutation")
     return RecordForm(
-        order, _text(item.get("newline", "\n")), _text(item.get("verbatim", "")), _text(item["sha256"])
+        order,
+        _text(item.get("newline", "\n")),
+        _text(item.get("verbatim", "")),
+        _text(item["sha256"]),
+        _number(item.get("mode", DEFAULT_MODE)),
     )
 
 

@@ -53,7 +53,9 @@ def check_same(originals: Sequence[Original]) -> None:
     for title, wheels in values.items():
         if len(wheels) > 1:
             lines = "\n".join(f"    {value}: {', '.join(names)}" for value, names in wheels.items())
-            problems.append(Problem(f"the wheels are not builds of one release: {title} differs\n{lines}"))
+            problems.append(
+                Problem(f"the wheels are not builds of one release; they differ in {title}\n{lines}")
+            )
     if problems:
         raise ConflictError(problems)
 

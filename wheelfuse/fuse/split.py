@@ -16,7 +16,7 @@ from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, w
 from wheelfuse.fuse.provenance import Origin
 from wheelfuse.fuse.reading import Archives
 from wheelfuse.target import Target
-from wheelfuse.wheel.writer import DEFAULT_MODE, Timestamp, ZipWriter, replacing
+from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _write(original: Original, archives: Archives, file: BinaryIO, stamp: Timest
     writer = ZipWriter(file, stamp)
     for path in sorted(original.files):
         write_file(writer, archives, path, original.files[path])
-    writer.write(f"{original.dist_info}/RECORD", DEFAULT_MODE, [record], extra=extra)
+    writer.write(f"{original.dist_info}/RECORD", original.record.mode, [record], extra=extra)
     writer.close()
     return bool(extra or original.guessed_from)
 

@@ -59,7 +59,7 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
         else f"{'cannot' if plan.error() else 'would'} be fused into one (dry run)"
     )
     project = f"{plan.name.distribution} {plan.name.version}"
-    console.print(Text(f"{project}: {len(plan.originals)} wheels {verb}", style="bold"))
+    console.print(Text(f"{project}: {_count(len(plan.originals), 'wheel')} {verb}", style="bold"))
     console.print()
     for table in _tables(plan.modules, [original.label for original in plan.originals], console.width):
         console.print(table)
@@ -139,7 +139,7 @@ def _wrapped(line: str, width: int) -> str:
 def _sizes(outcome: MergeOutcome) -> Iterable[str]:
     total, largest = sum(size for _, size in outcome.inputs), max(size for _, size in outcome.inputs)
     count = len(outcome.inputs)
-    yield f"inputs     {human_size(total)} in {count} wheel{'s' * (count != 1)}, the largest {human_size(largest)}"
+    yield f"inputs     {human_size(total)} in {_count(count, 'wheel')}, the largest {human_size(largest)}"
     if outcome.written is None:
         return
     size = outcome.written.size
@@ -171,6 +171,10 @@ def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
             )
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def _short(outcome: str) -> str:
     return outcome if len(outcome) <= 160 else f"{outcome[:157]}..."
 
@@ -179,7 +183,8 @@ def _lost(plan: Plan) -> Iterable[str]:
     if plan.lost:
         paths = sorted({lost.loss.path for lost in plan.lost})
         yield ""
-        yield f"split cannot restore {len(plan.lost)} files at {len(paths)} paths, of which one copy or none was kept"
+        files, places = _count(len(plan.lost), "file"), _count(len(paths), "path")
+        yield f"split cannot restore {files} at {places}, where one copy or none was kept"
 
 
 def split_report(wheels: tuple[SplitWheel, ...]) -> str:
@@ -198,7 +203,7 @@ def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
     for loss in losses:
         by_reason[loss.why].append(loss.path)
     for why, paths in by_reason.items():
-        yield f"    not restorable: {len(paths)} file{'s' * (len(paths) != 1)} ({why})"
+        yield f"    not restorable: {_count(len(paths), 'file')} ({why})"
         yield from (f"        {path}" for path in paths[:MOST_PATHS])
         if len(paths) > MOST_PATHS:
             yield f"        and {len(paths) - MOST_PATHS} more; --json names all"
