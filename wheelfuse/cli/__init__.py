@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -31,8 +31,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader of a pipe has enough; what is left in the buffer must not raise again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_stdout()  # the reader of a pipe has enough
             sys.exit(141)
 
 
@@ -51,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files half-written are removed
     try:
         cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
+        sys.stdout.flush()
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -61,10 +61,20 @@ def main(arguments: list[str] | None = None) -> None:
     except WheelfuseError as error:
         show_error(error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        _abandon_stdout()
+        sys.exit(141)
     except OSError as error:
+        _abandon_stdout()
         click.echo(f"error: {_told(error)}", err=True)
         sys.exit(CannotWrite.exit_code)
     sys.exit(0)
+
+
+def _abandon_stdout() -> None:
+    """What is left in the buffer must not raise again at exit, which would change the exit code."""
+    with suppress(ValueError):  # a test's standard output may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class CannotWrite(WheelfuseError):
