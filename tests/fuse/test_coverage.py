@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from packaging.utils import parse_wheel_filename
 
+import wheelfuse
 from tests.fuse.merging import Fused, fuse, options, refused
 from tests.interpreters import available
 from tests.native import library, module, soabi
 from tests.wheels import build_wheel
+from tests.wheels import contents as members
 from wheelfuse.fuse.coverage import OLDEST_EXPECTED
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import accepting
@@ -357,19 +359,40 @@ def test_pairs_that_no_interpreter_generates_are_harmless(tmp_path: Path) -> Non
     assert accepting(fused.plan.name.interpreter_tags) == (Target(10), Target(12))
 
 
-def test_two_abi3_wheels_with_one_file_each_are_refused_clearly(tmp_path: Path) -> None:
-    """The newer abi3 file would shadow the older one: both are called the same."""
-    given = [
+def generations(directory: Path, *tags: str, platform: str = "manylinux_2_17_x86_64") -> list[Path]:
+    """Wheels for several CPythons each, with a module of one name that tells whose it is."""
+    return [
         build_wheel(
-            tmp_path / "in", tag=tag, files={"pkg/_x.abi3.so": module("_x", tag)}, requires_python=">=3.9"
+            directory,
+            tag=tag,
+            files={"pkg/__init__.py": "", "pkg/_x.abi3.so": module("_x", tag)},
+            requires_python=">=3.9",
+            platform=platform,
         )
-        for tag in ("cp39-abi3", "cp311-abi3")
+        for tag in tags
     ]
-    code, message = refused(given)
+
+
+def test_of_two_abi3_wheels_each_cpython_imports_the_one_it_would_have_installed(tmp_path: Path) -> None:
+    given = generations(tmp_path / "in", "cp39-abi3", "cp312-abi3")
+    fused = fuse(given, tmp_path / "out")
+    older = {f"pkg/_x.cpython-3{minor}-x86_64-linux-gnu.so" for minor in (9, 10, 11)}
+    assert fused.names == {"pkg/__init__.py", "pkg/_x.abi3.so", *older}
+    answers = fused.run("import pkg._x\npkg._x.built_for", accepting([("cp39", "abi3")]))
+    assert answers == {t: "cp312-abi3" if t.minor >= 12 else "cp39-abi3" for t in answers}
+    back = {wheel.path.name: wheel.path for wheel in wheelfuse.split(fused.path, tmp_path / "back")}
+    assert {name: members(path) for name, path in back.items()} == {
+        path.name: members(path) for path in given
+    }
+    again = fuse(back.values(), tmp_path / "again")
+    assert again.path.read_bytes() == fused.path.read_bytes()
+
+
+def test_two_abi3_wheels_whose_cpythons_have_several_suffixes_are_refused_clearly(tmp_path: Path) -> None:
+    both = "manylinux_2_17_x86_64.musllinux_1_2_x86_64"
+    code, message = refused(generations(tmp_path / "in", "cp39-abi3", "cp312-abi3", platform=both))
     assert code == 4
-    assert "pkg/_x.abi3.so" in message
-    assert "cp39-abi3" in message
-    assert "cp311-abi3" in message
+    assert "pkg/_x.abi3.so: the extension suffix of cp39-abi3 on its machine is not known" in message
 
 
 def test_a_pure_wheel_and_one_for_a_cpython_mix_where_the_module_may_be_missing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.fuse.model import Case, Facts, Original, Rename
 from wheelfuse.fuse.modules import ModuleName, extension_module, multiarchs_for, parse_module, picks
 from wheelfuse.fuse.tree import Tree
+from wheelfuse.target import Target
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,6 @@ class Binding:
 
     per_target: frozenset[str]
     trees: Mapping[str, Tree]
-    multiarchs: Mapping[str, str | None]
 
     def image(self, original: Original, path: str) -> Image | None:
         """The facts of an original's ELF file; None if it is another kind of file."""
@@ -44,8 +44,13 @@ class Binding:
             return posixpath.join(directory, retagged(name, original))
         if original.target is None:
             return path  # the suffix of last resort stays for the wheel that serves all others
-        arch = self.multiarchs[original.label]
-        return module.soabi_path(original.target, arch) if arch else None
+        return self.soabi_path(original, path, original.target)
+
+    def soabi_path(self, original: Original, path: str, target: Target) -> str | None:
+        """Where an original's module goes so that only this CPython imports it; None if its suffix is not known."""
+        module = extension_module(path, self.image(original, path))
+        arch = _multiarch(original, self.trees[original.label], target)
+        return module.soabi_path(target, arch) if module and arch else None
 
     def rename(self, original: Original, path: str) -> Rename | None:
         """The edit that an original's file needs: its own soname, and the names of what it links; None: no edit."""
@@ -104,11 +109,7 @@ def bind(
         if path not in settled and _must_multiply(Case(path, originals), trees):
             seeds.add(path)
     per_target = _closure(seeds, trees)
-    return Binding(
-        per_target,
-        trees,
-        {original.label: _multiarch(original, trees[original.label]) for original in originals},
-    )
+    return Binding(per_target, trees)
 
 
 def _can_be_renamed(case: Case, trees: Mapping[str, Tree]) -> bool:
@@ -178,17 +179,15 @@ def _closure(seeds: set[str], trees: Mapping[str, Tree]) -> frozenset[str]:
         found = frozenset(reached)
 
 
-def _multiarch(original: Original, tree: Tree) -> str | None:
+def _multiarch(original: Original, tree: Tree, target: Target) -> str | None:
     """The multiarch part of the suffix: as in the original's other modules, or else by its machine and libc."""
-    if original.target is None:
-        return None
     siblings = {
         module.multiarch
         for files in tree.modules.values()
         for module in files
-        if module.target == original.target and module.multiarch
+        if module.target == target and module.multiarch
     }
-    known = siblings or multiarchs_for(original.name.platforms, original.target, _libc(tree))
+    known = siblings or multiarchs_for(original.name.platforms, target, _libc(tree))
     return next(iter(known)) if len(known) == 1 else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.fuse.binding import is_bound, is_reached, leaks
@@ -61,8 +62,7 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
         reason = "named as an extension module, but opened by its name: it cannot have another one for each CPython"
         return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
     places: dict[str, tuple[Original, ...]] = defaultdict(tuple)
-    for original in case.owners:
-        path = context.binding.new_path(original, case.path)
+    for original, path in _new_paths(case, module, context):
         if path is None:
             reason = f"the extension suffix of {original.label} on its machine is not known"
             return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
@@ -87,6 +87,24 @@ def _per_target(case: Case, module: ModuleName | None, context: Context) -> Sett
             return Conflict(case.path, reason, case.groups, ("newest", "oldest", "drop"))
         outputs.append(case.output(originals, path, renames.pop()))
     return _told(case, tuple(outputs), "renamed" if module else "per-target")
+
+
+def _new_paths(
+    case: Case, module: ModuleName | None, context: Context
+) -> Iterator[tuple[Original, str | None]]:
+    """Where each owner's file goes.
+
+    Of several wheels that are for more than one CPython each (generations of abi3), the newest keeps the name that
+    is open to all, and the others get one for each CPython that is left to them.
+    """
+    several = [original for original in case.owners if original.target is None]
+    for original in case.owners:
+        older = module and original in several[:-1]
+        if older and original.files[case.path].digest != several[-1].files[case.path].digest:
+            for target in original.serves:
+                yield original, context.binding.soabi_path(original, case.path, target)
+        else:
+            yield original, context.binding.new_path(original, case.path)
 
 
 _CLASH = (
