@@ -201,7 +201,7 @@ def macos(directory: Path) -> list[Path]:
         (lambda directory: [directory / "none.whl"], UsageError, 2, "no such file or directory"),
         (broken, InvalidInput, 3, "pkg-1.0-cp311"),
         (macos, InvalidInput, 3, "wheels for macOS cannot be fused yet"),
-        (other_release, ConflictError, 4, "version differs"),
+        (other_release, ConflictError, 4, "they differ in version"),
         (conflict, ConflictError, 4, "pkg/a.txt"),
     ],
     ids=["nothing", "no file", "damaged", "macos", "releases", "conflict"],
