@@ -7,19 +7,18 @@ import re
 from collections.abc import Iterator
 
 from wheelfuse.errors import Problem
+from wheelfuse.fuse.model import Output
 from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.reading import Archives, chunks_of
+
+_LIBRARY = re.compile(r"\.so(?:\.\d+)*$")
 
 
 def mentions(plan: Plan, archives: Archives) -> Iterator[Problem]:
     """A warning for each source file and renamed library. Nothing tells whether the name is used to open it."""
     names = sorted(
-        {
-            posixpath.basename(output.origin)
-            for output in plan.outputs
-            if output.rename and output.rename.soname and parse_module(output.path) is None
-        }
+        {posixpath.basename(output.origin) for output in plan.outputs if _is_renamed_library(output)}
     )
     if not names:
         return
@@ -37,3 +36,13 @@ def mentions(plan: Plan, archives: Archives) -> Iterator[Problem]:
                 member=output.path,
                 todo="If it opens the library by this name, settle the library with --resolve.",
             )
+
+
+def _is_renamed_library(output: Output) -> bool:
+    """Whether a file is a library under a new name; modules that get their CPython's suffix are found by import."""
+    if not _LIBRARY.search(output.origin) or posixpath.basename(output.origin) == posixpath.basename(
+        output.path
+    ):
+        return False
+    module = parse_module(output.path)
+    return module is None or module.target is None

@@ -65,21 +65,24 @@ def sketches(source: Source) -> tuple[Original, ...]:
     """The originals in one input without their files: what can be known before anything is verified."""
     if source.provenance:
         return tuple(_described(source, item, {}) for item in source.provenance.inputs)
+    sketch, targets = _sketch(source), _targets_by_tag(source.wheel.name)
+    if len(targets) < 2:
+        return (sketch,)
+    return tuple(replace(sketch, name=_name_for(sketch.name, target)) for target in targets)
+
+
+def _sketch(source: Source) -> Original:
     wheel = source.wheel
-    sketch = Original(
+    return Original(
         name=wheel.name,
         where=source.where,
-        sha256="",
+        sha256=source.sha256,
         size=source.size,
         dist_info=wheel.dist_info,
         root_is_purelib=wheel.wheel_file.root_is_purelib,
         requires_python=wheel.requires_python,
         files={},
     )
-    targets = _targets_by_tag(wheel.name)
-    if len(targets) < 2:
-        return (sketch,)
-    return tuple(replace(sketch, name=_name_for(wheel.name, target)) for target in targets)
 
 
 def _name_for(name: WheelName, target: Target) -> WheelName:
@@ -98,19 +101,11 @@ def _files(source: Source) -> dict[str, File]:
 def whole(source: Source) -> Original:
     """The input as it is. What it remembers of an earlier life counts only while its RECORD is the same."""
     wheel, files, origin = source.wheel, _files(source), source.origin
-    if origin and origin.content != source.verified[wheel.record_path].digest:
-        origin = None
-    return Original(
-        name=wheel.name,
-        where=source.where,
-        sha256=origin.sha256 if origin else source.sha256,
-        size=origin.size if origin else source.size,
-        dist_info=wheel.dist_info,
-        root_is_purelib=wheel.wheel_file.root_is_purelib,
-        requires_python=wheel.requires_python,
-        files=files,
-        record=origin.record if origin else _record_form(wheel, files),
-        losses=origin.losses if origin else (),
+    outline = replace(_sketch(source), files=files)
+    if origin is None or origin.content != source.verified[wheel.record_path].digest:
+        return replace(outline, record=_record_form(wheel, files))
+    return replace(
+        outline, sha256=origin.sha256, size=origin.size, record=origin.record, losses=origin.losses
     )
 
 
