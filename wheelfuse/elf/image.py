@@ -32,6 +32,9 @@ _ALLOC, _EXECINSTR, _NOBITS = 0x2, 0x4, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
 _STB_WEAK, _STB_LOCAL = 2, 0
 _VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
+_VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
+_PF_X, _PF_W = 0x1, 0x2
+_DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 
 
@@ -46,19 +49,40 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Name, type, flags and size in bytes of a section."""
+    """Name, type, flags, and size and offset in bytes, of a section."""
 
     name: str
     kind: str
     flags: int
     size: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionNeed:
+    """Versions that a file needs of a library (``.gnu.version_r``): ``libc.so.6``, ``("GLIBC_2.2.5", …)``."""
+
+    library: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """What the program headers and the dynamic section let the loader protect; *relro*: none, partial, full."""
+
+    executable_stack: bool = False
+    text_relocations: bool = False
+    writable_code: bool = False
+    relro: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """The facts of one ELF file. Objects that are not dynamic (``.o`` files, GPU code) have only the first four.
 
-    The digests, over all that is loaded and over the machine code, are there only if they were asked for.
+    ``runpath`` is DT_RUNPATH, or DT_RPATH in its absence (``has_rpath``), which what the file links inherits.
+    ``version_definitions`` are the versions that it defines itself. The digests, over all that is loaded and over
+    the machine code, are there only if they were asked for.
     """
 
     machine: str
@@ -71,6 +95,10 @@ class Image:
     imports: tuple[Import, ...] = ()
     exports: frozenset[str] = frozenset()
     sections: tuple[Section, ...] = ()
+    has_rpath: bool = False
+    version_needs: tuple[VersionNeed, ...] = ()
+    version_definitions: frozenset[str] = frozenset()
+    hardening: Hardening = Hardening()
     loaded_digest: str = ""
     code_digest: str = ""
 
@@ -131,7 +159,7 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
     if dynamic is None:
         return Image(*head)
     soname, needed, runpath, rpath = "", [], [], []
-    tags: Any = dynamic.iter_tags()  # pyelftools adds the attributes below to some tags only
+    tags: Any = list(dynamic.iter_tags())  # pyelftools adds the attributes below to some tags only
     for tag in tags:
         if tag.entry.d_tag == "DT_NEEDED":
             needed.append(sys.intern(tag.needed))
@@ -141,7 +169,8 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
             runpath += tag.runpath.split(":")
         elif tag.entry.d_tag == "DT_RPATH":
             rpath += tag.rpath.split(":")
-    imports, exports = _symbols(elf, data, {section.name: section for section in sections})
+    named = {section.name: section for section in sections}
+    imports, exports = _symbols(elf, data, named)
     return Image(
         *head,
         soname=soname,
@@ -150,8 +179,13 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
         imports=imports,
         exports=exports,
         sections=tuple(
-            Section(sys.intern(s.name), str(s["sh_type"]), s["sh_flags"], s["sh_size"]) for s in sections
+            Section(sys.intern(s.name), str(s["sh_type"]), s["sh_flags"], s["sh_size"], s["sh_offset"])
+            for s in sections
         ),
+        has_rpath=bool(rpath and not runpath),
+        version_needs=_version_needs(named),
+        version_definitions=_version_definitions(named),
+        hardening=_hardening(elf, {tag.entry.d_tag: tag.entry.d_val for tag in tags}),
         loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
         code_digest=_code_digest(data, sections) if deep else "",
     )
@@ -210,18 +244,68 @@ def _versions(data: bytes | mmap, sections: dict[str, Any]) -> tuple[int, ...]:
 
 
 def _required_versions(sections: dict[str, Any]) -> dict[int, str]:
+    """Index in ``.gnu.version`` -> the version needed."""
+    return {
+        auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name)
+        for _, auxiliaries in _need_entries(sections)
+        for auxiliary in auxiliaries
+    }
+
+
+def _version_needs(sections: dict[str, Any]) -> tuple[VersionNeed, ...]:
+    """Without the weak ones, whose absence the loader only reports."""
+    return tuple(
+        VersionNeed(
+            sys.intern(needed.name),
+            tuple(sorted(sys.intern(a.name) for a in auxiliaries if not a["vna_flags"] & _VER_FLG_WEAK)),
+        )
+        for needed, auxiliaries in _need_entries(sections)
+    )
+
+
+def _need_entries(sections: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
     section = sections.get(".gnu.version_r")
     if section is None:
-        return {}
+        return
     most = section["sh_size"] // _VERSION_ENTRY
     if section["sh_info"] > most:
         raise ValueError(f"section {section.name} has no room for {section['sh_info']} entries")
-    versions: dict[int, str] = {}
     for needed, auxiliaries in section.iter_versions():
         if needed["vn_cnt"] > most:
             raise ValueError(f"section {section.name} has no room for {needed['vn_cnt']} versions")
-        versions |= {auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name) for auxiliary in auxiliaries}
-    return versions
+        yield needed, auxiliaries
+
+
+def _version_definitions(sections: dict[str, Any]) -> frozenset[str]:
+    """Without the first, which names the file itself (VER_FLG_BASE)."""
+    section = sections.get(".gnu.version_d")
+    if section is None:
+        return frozenset()
+    most = section["sh_size"] // _VERSION_ENTRY
+    if section["sh_info"] > most:
+        raise ValueError(f"section {section.name} has no room for {section['sh_info']} entries")
+    found = set()
+    for definition, auxiliaries in section.iter_versions():
+        if definition["vd_cnt"] > most:
+            raise ValueError(f"section {section.name} has no room for {definition['vd_cnt']} names")
+        if not definition["vd_flags"] & _VER_FLG_BASE:
+            found.add(sys.intern(next(iter(auxiliaries)).name))  # the others are its predecessors
+    return frozenset(found)
+
+
+def _hardening(elf: ELFFile, dynamic: dict[Any, int]) -> Hardening:
+    segments = {str(segment["p_type"]): segment["p_flags"] for segment in elf.iter_segments()}
+    loaded = [segment["p_flags"] for segment in elf.iter_segments() if segment["p_type"] == "PT_LOAD"]
+    flags, flags_1 = dynamic.get("DT_FLAGS", 0), dynamic.get("DT_FLAGS_1", 0)
+    now = "DT_BIND_NOW" in dynamic or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW
+    relro = ("full" if now else "partial") if "PT_GNU_RELRO" in segments else "none"
+    return Hardening(
+        # Without the header, old kernels and ld.so take the stack for executable on some machines only.
+        executable_stack=bool(segments.get("PT_GNU_STACK", 0) & _PF_X),
+        text_relocations="DT_TEXTREL" in dynamic or bool(flags & _DF_TEXTREL),
+        writable_code=any(flags & _PF_X and flags & _PF_W for flags in loaded),
+        relro=relro,
+    )
 
 
 def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) -> str:

@@ -11,10 +11,10 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from wheelfuse.abi.modules import ModuleName, extension_module, multiarchs_for, parse_module, picks
+from wheelfuse.abi.tree import Tree
 from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.fuse.model import Case, Facts, Original, Rename
-from wheelfuse.fuse.modules import ModuleName, extension_module, multiarchs_for, parse_module, picks
-from wheelfuse.fuse.tree import Tree
 from wheelfuse.target import Target
 
 

@@ -6,9 +6,9 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from wheelfuse.abi.modules import is_tagged_bytecode
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Conflict, Group, Original
-from wheelfuse.fuse.modules import is_tagged_bytecode
 from wheelfuse.fuse.resolvers.sources import is_importable_source
 
 _MEANING = {

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table
 from wheelfuse.abi.limited_api import check_limited
+from wheelfuse.abi.modules import MACHINES, ModuleName, extension_module, parse_module
+from wheelfuse.abi.tree import Tree
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
-from wheelfuse.fuse.modules import MACHINES, ModuleName, extension_module, parse_module
-from wheelfuse.fuse.tree import Tree
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import floors
 

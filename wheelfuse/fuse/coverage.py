@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import newest_known
+from wheelfuse.abi.modules import ModuleName, extension_module, loads, multiarchs_for, parse_module, picks
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
-from wheelfuse.fuse.modules import ModuleName, extension_module, loads, multiarchs_for, parse_module, picks
 from wheelfuse.fuse.options import MergeOptions
-from wheelfuse.fuse.serving import admits
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.name import WheelName, accepting
+from wheelfuse.wheel.requires_python import admits
 
 OLDEST_EXPECTED = 10
 """CPython 3.9 and older have reached their end of life: their absence is only noted."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Original, Output
-from wheelfuse.fuse.modules import parse_module
 
 
 def broken_links(

@@ -6,9 +6,9 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Output
-from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.reading import Archives, chunks_of
 

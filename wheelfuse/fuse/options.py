@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wheelfuse.errors import UsageError
+from wheelfuse.glob import glob_pattern
 from wheelfuse.target import Target
 
 STRATEGIES = ("keep", "drop", "newest", "oldest", "dispatch", "rename")
@@ -47,7 +47,7 @@ class Rule:
                     f"--resolve {text!r}: unknown strategy {strategy!r}; there are {known}, or a target such as cp312"
                 ) from None
         try:
-            _pattern(glob)
+            glob_pattern(glob)
         except re.error as error:
             raise UsageError(f"--resolve {text!r}: {error}") from error
         return cls(glob, strategy)
@@ -58,25 +58,10 @@ class Rule:
         return "." in self.glob.rpartition("/")[2]
 
     def matches(self, path: str) -> bool:
-        return _pattern(self.glob).fullmatch(path) is not None
+        return glob_pattern(self.glob).fullmatch(path) is not None
 
     def __str__(self) -> str:
         return f"{self.glob}={self.strategy}"
-
-
-@functools.cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
-    return re.compile("".join(meanings.get(part) or _literal(part) for part in parts), re.DOTALL)
-
-
-def _literal(part: str) -> str:
-    """A part of a glob without wildcards; a set, which never matches the slash."""
-    if not (part.startswith("[") and part.endswith("]") and len(part) > 2):
-        return re.escape(part)
-    letters = part[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-    return f"(?!/)[^{letters[1:]}]" if letters.startswith("!") and len(letters) > 1 else f"(?!/)[{letters}]"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Original, RecordForm, Stored
-from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.archive import DEFAULT_MODE

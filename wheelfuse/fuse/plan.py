@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from wheelfuse.abi.modules import installed_path, is_tagged_bytecode
 from wheelfuse.errors import ConflictError, InvalidInput, Problem, WheelfuseError
 from wheelfuse.fuse.binding import bind
 from wheelfuse.fuse.conflicts import explain
@@ -13,7 +14,6 @@ from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
 from wheelfuse.fuse.links import broken_links
 from wheelfuse.fuse.model import Case, Conflict, Facts, Inline, Lost, Original, Output, Resolution, Settled
-from wheelfuse.fuse.modules import installed_path, is_tagged_bytecode
 from wheelfuse.fuse.options import MergeOptions, Rule
 from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.resolvers import RESOLVERS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from wheelfuse.abi.modules import is_tagged_bytecode, parse_module
 from wheelfuse.fuse.model import Case, Conflict, Original, Resolution, Settled, labels
-from wheelfuse.fuse.modules import is_tagged_bytecode, parse_module
 from wheelfuse.fuse.options import Rule
 from wheelfuse.fuse.resolvers.context import Context
 from wheelfuse.fuse.resolvers.sources import can_dispatch, dispatched, is_importable_source

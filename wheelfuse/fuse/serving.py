@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from wheelfuse.errors import ConflictError, InvalidInput, Problem
 from wheelfuse.fuse.model import Original
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.name import floors, rank
-
-_MICROS = range(100)
-
-
-@functools.cache
-def admits(requires_python: str, target: Target) -> bool:
-    """Whether Requires-Python lets any micro release of this CPython in (PEP 440 specifiers; empty: all).
-
-    Raises:
-        InvalidInput: it is no specifier.
-    """
-    try:
-        specifier = SpecifierSet(requires_python)
-    except InvalidSpecifier as error:
-        raise InvalidInput(Problem(f"Requires-Python {requires_python!r}: {error}")) from error
-    return any(specifier.contains(f"3.{target.minor}.{micro}") for micro in _MICROS)
+from wheelfuse.wheel.requires_python import admits
 
 
 def check_same(originals: Sequence[Original]) -> None:

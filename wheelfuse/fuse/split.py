@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.execute import write_file
 from wheelfuse.fuse.model import Loss, Original
-from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
 from wheelfuse.fuse.reading import Archives

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import BinaryIO, cast
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Facts, File, Original
-from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same

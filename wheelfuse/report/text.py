@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.fuse.api import MergeOutcome
 from wheelfuse.fuse.coverage import Cell, ModuleRow
 from wheelfuse.fuse.model import Loss, Resolution
-from wheelfuse.fuse.modules import parse_module
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wheelfuse.abi.modules import parse_bytecode
 from wheelfuse.fuse.model import Case, Conflict, Settled
-from wheelfuse.fuse.modules import parse_bytecode
 from wheelfuse.fuse.resolvers.context import Context
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from wheelfuse.abi.modules import ModuleName, extension_module, parse_module
 from wheelfuse.elf.image import Image, interchangeable
 from wheelfuse.fuse.binding import is_bound, is_reached, leaks
 from wheelfuse.fuse.model import Case, Conflict, Original, Output, Resolution, Settled, labels
-from wheelfuse.fuse.modules import ModuleName, extension_module, parse_module
 from wheelfuse.fuse.resolvers.context import Context
 
 

@@ -1,4 +1,4 @@
-"""The shared objects of one original: what links what, what is importable, what needs or defines CPython's symbols."""
+"""The shared objects of a wheel or a directory: what links what, what is importable, whose symbols are needed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from wheelfuse.abi.cpython import is_cpython_symbol
+from wheelfuse.abi.modules import ModuleName, extension_module
 from wheelfuse.elf.linkage import Linkage
-from wheelfuse.fuse.modules import ModuleName, extension_module
 
 
 class Tree(Linkage):
-    """The shared objects of one original."""
+    """The shared objects of one tree, given as path -> :class:`Image`."""
 
     @cached_property
     def modules(self) -> Mapping[str, tuple[ModuleName, ...]]:

@@ -1,0 +1,189 @@
+"""What is audited: one wheel, file, directory or installed distribution, as facts. Rules read nothing else."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from wheelfuse.abi.cpython import has_table
+from wheelfuse.abi.modules import ModuleName, extension_module, loads, picks
+from wheelfuse.abi.producers import Producers
+from wheelfuse.abi.tree import Tree
+from wheelfuse.elf.fatbin import DeviceCode
+from wheelfuse.elf.image import Image
+from wheelfuse.errors import Problem
+from wheelfuse.target import ALL_TARGETS, Target
+from wheelfuse.wheel.metadata import Headers, WheelFile
+from wheelfuse.wheel.name import Platform, WheelName, accepting
+from wheelfuse.wheel.requires_python import admits
+
+
+class Kind(enum.Enum):
+    """What was given."""
+
+    WHEEL = "wheel"
+    FILE = "file"
+    DIRECTORY = "directory"
+    DISTRIBUTION = "distribution"
+
+
+@dataclass(frozen=True)
+class SharedObject:
+    """One ELF file: what it says of itself, what made it, and the GPU code in it. ``size`` in bytes."""
+
+    path: str
+    size: int
+    image: Image
+    producers: Producers = field(default_factory=Producers)
+    device_code: DeviceCode = field(default_factory=DeviceCode)
+
+    @property
+    def module(self) -> ModuleName | None:
+        """The extension module that import takes the file for, or None: a library."""
+        return extension_module(self.path, self.image)
+
+
+@dataclass(frozen=True)
+class Against:
+    """What else the user wants an input held against.
+
+    *project* is the path of a pyproject.toml (for messages) and *requires_python* what it asks for, empty if
+    there is none. *baseline*: path of a file in the input -> kind of symbol -> how many it may have at most;
+    None without ``--baseline``. *libraries*: file name or soname -> the library that ``--with`` found for real.
+    """
+
+    project: str = ""
+    requires_python: str = ""
+    baseline: Mapping[str, Mapping[str, int]] | None = None
+    libraries: Mapping[str, Image] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One audited input.
+
+    ``label`` is the name that reports use. ``name`` is there for wheels alone. ``interpreter_tags`` and
+    ``platforms`` are what the file name (or, once installed, WHEEL) claims; empty where nothing claims
+    anything. ``sizes`` has every file: path -> bytes. ``problems`` are contradictions among name, RECORD, WHEEL
+    and METADATA; ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else
+    is known of it. Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
+    limits the claim to one CPython: the one into which a distribution is installed.
+    """
+
+    label: str
+    kind: Kind
+    name: WheelName | None = None
+    interpreter_tags: tuple[tuple[str, str], ...] = ()
+    platforms: tuple[str, ...] = ()
+    dist_info: str = ""
+    wheel_file: WheelFile | None = None
+    metadata: Headers | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, SharedObject] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
+    size: int = 0
+    only: Target | None = None
+    against: Against = field(default_factory=Against)
+
+    @property
+    def requires_python(self) -> str:
+        """The value of Requires-Python; empty if there is none, or if it cannot be read (a finding says so)."""
+        found = self.metadata.get_all("Requires-Python") if self.metadata else ()
+        try:
+            SpecifierSet(found[0].flat if found else "")
+        except InvalidSpecifier:
+            return ""
+        return found[0].flat if found else ""
+
+    @cached_property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The Requires-Dist fields that can be read."""
+        found = []
+        for header in self.metadata.get_all("Requires-Dist") if self.metadata else ():
+            try:
+                found.append(Requirement(header.flat))
+            except InvalidRequirement:
+                continue
+        return tuple(found)
+
+    @property
+    def release(self) -> tuple[str, str]:
+        """What the inputs of one release share: normalised project name and version; the label where unknown."""
+        return self.name.project if self.name else (self.label, "")
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The CPythons that would take this: by tags and Requires-Python; without tags, those whose files are here."""
+        if self.only:
+            return (self.only,)
+        if self.interpreter_tags:
+            claimed = accepting(self.interpreter_tags)
+        else:
+            own = {file.module.target for file in self.files.values() if file.module and file.module.target}
+            open_ = not own or any(f.module and not f.module.target for f in self.files.values())
+            claimed = tuple(t for t in ALL_TARGETS if t in own or (open_ and not own and has_table(t)))
+        return tuple(target for target in claimed if admits(self.requires_python, target))
+
+    @cached_property
+    def known_targets(self) -> tuple[Target, ...]:
+        """Those of the targets that have been released, as far as the symbol table knows."""
+        return tuple(filter(has_table, self.targets))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The shared objects with what links what. Paths are those in the wheel."""
+        return Tree({path: file.image for path, file in self.files.items()})
+
+    @property
+    def modules(self) -> Mapping[str, tuple[ModuleName, ...]]:
+        """The files of each extension module, by its path without suffix where it is installed."""
+        return self.tree.modules
+
+    @cached_property
+    def paths_of_modules(self) -> Mapping[str, tuple[str, ...]]:
+        """The paths of the files of each extension module, by the same keys."""
+        found: dict[str, tuple[str, ...]] = {}
+        for path, file in sorted(self.files.items()):
+            if file.module:
+                found[file.module.key] = (*found.get(file.module.key, ()), path)
+        return found
+
+    def picked(self, key: str, target: Target) -> str | None:
+        """The path of the file that a CPython imports for a module; None if it finds none.
+
+        It may find one that it cannot load: 3.13t takes ``.abi3.so`` and fails.
+        """
+        ranked = []
+        for path in self.paths_of_modules.get(key, ()):
+            module = self.files[path].module
+            order = picks(target, module) if module else None
+            if order is not None:
+                ranked.append((order, path))
+        return min(ranked)[1] if ranked else None
+
+    @cached_property
+    def loaders(self) -> Mapping[str, tuple[Target, ...]]:
+        """The CPythons that load each file, be it as a module or as a library that one links; sorted.
+
+        Libraries that no module links (they are opened by name, if at all) have no entry.
+        """
+        found: dict[str, set[Target]] = {}
+        for key in self.paths_of_modules:
+            for target in self.known_targets:
+                path = self.picked(key, target)
+                module = self.files[path].module if path else None
+                if path and module and loads(target, module):
+                    for reached in self.tree.reached_from(path):
+                        found.setdefault(reached, set()).add(target)
+        return {path: tuple(sorted(targets)) for path, targets in found.items()}
+
+    @cached_property
+    def linux_platforms(self) -> tuple[Platform, ...]:
+        """The platform tags that are Linux ones, as platforms."""
+        return tuple(platform for tag in self.platforms if (platform := Platform.parse(tag)))
