@@ -1,0 +1,1 @@
+"""Rules about the symbols of CPython."""

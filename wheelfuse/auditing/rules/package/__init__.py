@@ -1,0 +1,1 @@
+"""Rules about the package: zip, RECORD, names, tags."""

@@ -1,0 +1,1 @@
+"""Rules about the platform: glibc, needed libraries, hardening."""
