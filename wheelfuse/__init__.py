@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from wheelfuse.auditing.api import audit, write_baseline
+    from wheelfuse.auditing.finding import Finding, NotRun, Severity
+    from wheelfuse.auditing.options import AuditOptions, Ignore
+    from wheelfuse.auditing.report import Answer, Outcome, Report, SubjectReport
     from wheelfuse.errors import ConflictError, InvalidInput, Problem, UsageError, WheelfuseError
     from wheelfuse.fuse.api import MergeOutcome, merge, plan, split
     from wheelfuse.fuse.options import MergeOptions, Rule
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from wheelfuse.target import Target
 
 _HOMES = {
+    "auditing.api": ("audit", "write_baseline"),
+    "auditing.finding": ("Finding", "NotRun", "Severity"),
+    "auditing.options": ("AuditOptions", "Ignore"),
+    "auditing.report": ("Answer", "Outcome", "Report", "SubjectReport"),
     "errors": ("ConflictError", "InvalidInput", "Problem", "UsageError", "WheelfuseError"),
     "fuse.api": ("MergeOutcome", "merge", "plan", "split"),
     "fuse.options": ("MergeOptions", "Rule"),
@@ -29,21 +37,32 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
+    "AuditOptions",
     "ConflictError",
+    "Finding",
+    "Ignore",
     "InvalidInput",
     "MergeOptions",
     "MergeOutcome",
+    "NotRun",
+    "Outcome",
     "Plan",
     "Problem",
+    "Report",
     "Rule",
+    "Severity",
     "SplitWheel",
+    "SubjectReport",
     "Target",
     "UsageError",
     "WheelfuseError",
     "__version__",
+    "audit",
     "merge",
     "plan",
     "split",
+    "write_baseline",
 ]
 
 

@@ -81,17 +81,14 @@ class AuditOptions:
     """All decisions about one audit.
 
     *select*: only rules whose codes begin so (empty: all). *severity*: code -> severity, in place of the
-    rule's own; None turns a rule off. *fail_on*: ``error``, ``warning`` or ``never``. *strict*: as ``warning``,
-    and a check that could not be made fails too. *baseline*: the counts of unstable symbols that a file may
-    have at most, by subject-independent path (see :mod:`wheelfuse.auditing.baseline`); None: no baseline.
-    *requires_python*: what a project's pyproject.toml asks for; it counts in place of the wheel's own, and a
-    difference is a finding.
+    rule's own; None turns a rule off. *fail_on*: ``error``, ``warning`` or ``never``; empty: not decided, which
+    is ``error``. *strict*: as ``warning``, and a check that could not be made fails too.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[Ignore, ...] = ()
     severity: Mapping[str, Severity | None] = field(default_factory=dict)
-    fail_on: str = "error"
+    fail_on: str = ""
     strict: bool = False
 
     @classmethod
@@ -106,7 +103,7 @@ class AuditOptions:
         ignore, strict, fail_on = (
             table.get("ignore", []),
             table.get("strict", False),
-            table.get("fail-on", "error"),
+            table.get("fail-on", ""),
         )
         severity, select = table.get("severity", {}), table.get("select", [])
         if not isinstance(ignore, list) or not isinstance(strict, bool) or not isinstance(severity, Mapping):
@@ -119,7 +116,7 @@ class AuditOptions:
             parse_codes(select),
             tuple(Ignore.from_value(value) for value in ignore),
             dict(parse_severity(f"{code}={name}") for code, name in severity.items()),
-            checked_fail_on(fail_on),
+            checked_fail_on(fail_on) if "fail-on" in table else "",
             strict,
         )
 
@@ -130,7 +127,7 @@ class AuditOptions:
             select=self.select or base.select,
             ignore=self.ignore + base.ignore,
             severity={**base.severity, **self.severity},
-            fail_on=self.fail_on if self.fail_on != "error" else base.fail_on,
+            fail_on=self.fail_on or base.fail_on,
             strict=self.strict or base.strict,
         )
 

@@ -28,7 +28,7 @@ def run(subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, .
         tuple(ignore for ignore in options.ignore if ignore not in used),
         roads,
         len(applied),
-        options.fail_on,
+        options.fail_on or "error",
         options.strict,
     )
 

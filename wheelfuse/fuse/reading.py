@@ -11,7 +11,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from mmap import mmap
 from typing import Any
 
@@ -143,7 +142,7 @@ class _Batch:
         algorithm = entry.algorithm if entry and entry.digest else "sha256"
         hashes = {name: hashlib.new(name) for name in {algorithm, "sha256"}}
         undo = self.reader.undos.get(member.path)
-        with _elf_content(self.reader.archive, member, list(hashes.values())) as content:
+        with self.reader.archive.content_beginning(member, MAGIC, list(hashes.values())) as content:
             if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
                 what = f"its {algorithm} digest is not the one in RECORD"
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
@@ -170,29 +169,6 @@ def _before(content: bytes | mmap, undo: Undo) -> Verified:
 
 def _pieces(content: bytes | mmap) -> Iterator[bytes]:
     return (content[at : at + _BATCH] for at in range(0, len(content), _BATCH))
-
-
-@contextmanager
-def _elf_content(archive: Archive, member: Member, hashes: Sequence[Any]) -> Iterator[bytes | mmap | None]:
-    """Read a member once, feeding the hashes; its content if it is an ELF file, else None."""
-
-    def hashed() -> Iterator[bytes]:
-        for chunk in archive.chunks(member):
-            for digest in hashes:
-                digest.update(chunk)
-            yield chunk
-
-    chunks = hashed()
-    first = next(chunks, b"")
-    while len(first) < len(MAGIC) and (more := next(chunks, b"")):
-        first += more
-    if first.startswith(MAGIC):
-        with spooled(itertools.chain((first,), chunks), member.size) as content:
-            yield content
-        return
-    for _ in chunks:
-        pass
-    yield None
 
 
 def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:

@@ -7,6 +7,7 @@ Formats: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.12 (central h
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 import struct
@@ -15,7 +16,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -259,6 +260,34 @@ class Archive:
     def read(self, member: Member) -> bytes:
         """The member's content as a whole, for members that are known to be small."""
         return b"".join(self.chunks(member))
+
+    @contextmanager
+    def content_beginning(
+        self, member: Member, magic: bytes, hashes: Sequence[Any] = ()
+    ) -> Iterator[bytes | mmap | None]:
+        """Read a member once, feeding the *hashes*; its content if it begins with *magic*, else None.
+
+        Raises:
+            InvalidInput: the data is damaged.
+        """
+
+        def hashed() -> Iterator[bytes]:
+            for chunk in self.chunks(member):
+                for digest in hashes:
+                    digest.update(chunk)
+                yield chunk
+
+        chunks = hashed()
+        first = next(chunks, b"")
+        while len(first) < len(magic) and (more := next(chunks, b"")):
+            first += more
+        if first.startswith(magic):
+            with spooled(itertools.chain((first,), chunks), member.size) as content:
+                yield content
+            return
+        for _ in chunks:
+            pass
+        yield None
 
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""

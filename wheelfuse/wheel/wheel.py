@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
@@ -13,6 +14,8 @@ from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_record
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -43,42 +46,79 @@ class Wheel:
         return found[0].flat if found else ""
 
 
+@dataclass(frozen=True)
+class Statements:
+    """What a wheel says of itself, as far as it can be read; *problems* are the contradictions in that.
+
+    What is missing or cannot be read is None, and among the problems.
+    """
+
+    name: WheelName
+    dist_info: str
+    members: Mapping[str, Member]
+    record: Mapping[str, RecordEntry] | None
+    record_bytes: bytes
+    wheel_file: WheelFile | None
+    metadata: Headers | None
+    problems: tuple[Problem, ...]
+
+
 def read_wheel(archive: Archive) -> Wheel:
     """Read a wheel's own statements about itself.
 
     Raises:
         InvalidInput: with every contradiction found, each naming the wheel and the member.
     """
+    found = statements(archive)
+    if found.problems or found.record is None or found.wheel_file is None or found.metadata is None:
+        raise InvalidInput(found.problems)
+    warnings = tuple(_warnings(archive, found.name, found.dist_info, found.members, found.wheel_file))
+    return Wheel(
+        found.name, found.dist_info, found.members, found.record, found.record_bytes, found.wheel_file,
+        found.metadata, warnings,
+    )  # fmt: skip
+
+
+def statements(archive: Archive) -> Statements:
+    """What a wheel says of itself, and what is wrong with that.
+
+    Raises:
+        InvalidInput: the file name is not one of a wheel.
+    """
     name = WheelName.parse(archive.name)
     members = {member.path: member for member in archive.members}
-    dist_info = _dist_info(archive, name, members)
-    contents = {}
-    for file in ("RECORD", "WHEEL", "METADATA"):
-        if (path := f"{dist_info}/{file}") not in members:
-            raise InvalidInput(archive.problem("missing; the wheel cannot be trusted without it", path))
-        contents[file] = archive.read(members[path])
+    problems: list[Problem] = []
     try:
-        current = "RECORD"
-        record = {entry.path: entry for entry in parse_record(contents["RECORD"])}
-        current = "WHEEL"
-        wheel_file = parse_wheel_file(contents["WHEEL"])
-        current = "METADATA"
-        metadata = parse_headers(contents["METADATA"])
+        dist_info = _dist_info(archive, name, members)
     except InvalidInput as error:
-        raise InvalidInput(
-            archive.problem(problem.what, problem.member or f"{dist_info}/{current}")
-            for problem in error.problems
-        ) from error
-    problems = [
-        *_record_problems(archive, dist_info, members, record),
-        *_symlink_problems(archive, members),
-        *_metadata_problems(archive, name, f"{dist_info}/METADATA", metadata),
-        *_requires_python_problems(archive, f"{dist_info}/METADATA", metadata),
-    ]
-    if problems:
-        raise InvalidInput(problems)
-    warnings = tuple(_warnings(archive, name, dist_info, members, wheel_file))
-    return Wheel(name, dist_info, members, record, contents["RECORD"], wheel_file, metadata, warnings)
+        return Statements(name, "", members, None, b"", None, None, error.problems)
+    contents: dict[str, bytes] = {}
+
+    def parsed(file: str, parse: Callable[[bytes], _T]) -> _T | None:
+        path = f"{dist_info}/{file}"
+        if path not in members:
+            problems.append(archive.problem("missing; the wheel cannot be trusted without it", path))
+            return None
+        try:
+            contents[file] = archive.read(members[path])
+            return parse(contents[file])
+        except InvalidInput as error:
+            problems.extend(archive.problem(p.what, p.member or path, p.todo) for p in error.problems)
+            return None
+
+    rows = parsed("RECORD", parse_record)
+    wheel_file = parsed("WHEEL", parse_wheel_file)
+    metadata = parsed("METADATA", parse_headers)
+    record = {entry.path: entry for entry in rows} if rows is not None else None
+    if record is not None:
+        problems += _record_problems(archive, dist_info, members, record)
+    problems += _symlink_problems(archive, members)
+    if metadata is not None:
+        problems += _metadata_problems(archive, name, f"{dist_info}/METADATA", metadata)
+        problems += _requires_python_problems(archive, f"{dist_info}/METADATA", metadata)
+    return Statements(
+        name, dist_info, members, record, contents.get("RECORD", b""), wheel_file, metadata, tuple(problems)
+    )
 
 
 def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:

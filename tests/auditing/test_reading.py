@@ -1,0 +1,232 @@
+"""From paths to subjects: what is read, what is claimed, and that bad content never raises."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.interpreters import available, environment, install
+from tests.native import library, module, soabi
+from tests.wheels import build_wheel, compile_library, contents, extension_source
+from wheelfuse.auditing.inputs import read_all
+from wheelfuse.auditing.reading import read_subject
+from wheelfuse.auditing.subject import Kind
+from wheelfuse.errors import UsageError
+from wheelfuse.target import Target
+
+CP312 = Target(12)
+
+
+def wheel(directory: Path, **more: object) -> Path:
+    files = {f"pkg/{soabi('_x', CP312)}": module("_x", CP312), "pkg/__init__.py": "", **more.pop("files", {})}  # type: ignore[dict-item]
+    return build_wheel(directory, "cp312", files, **more)  # type: ignore[arg-type]
+
+
+def test_a_wheel_gives_its_claims_its_sizes_and_its_shared_objects(tmp_path: Path) -> None:
+    path = wheel(tmp_path)
+    subject = read_subject(path)
+    assert (subject.label, subject.kind, subject.size) == (path.name, Kind.WHEEL, path.stat().st_size)
+    assert subject.targets == (CP312,) == subject.known_targets
+    assert list(subject.files) == [f"pkg/{soabi('_x', CP312)}"]
+    assert list(subject.modules) == ["pkg/_x"]
+    assert subject.sizes["pkg/__init__.py"] == 0
+    assert (subject.problems, subject.unreadable) == ((), ())
+    assert subject.requires_python == ">=3.10"
+    assert subject.release == ("pkg", "1")
+
+
+def test_a_digest_that_is_not_the_one_in_record_is_a_problem_and_the_rest_is_read(tmp_path: Path) -> None:
+    good = read_subject(wheel(tmp_path / "good"))
+    path = wheel(tmp_path, record="pkg/__init__.py,sha256=AAAA,0\npkg-1.0.dist-info/RECORD,,\n")
+    subject = read_subject(path)
+    whats = {(problem.member, problem.what) for problem in subject.problems}
+    assert ("pkg/__init__.py", "its sha256 digest is not the one in RECORD") in whats
+    assert any(what == "not listed in RECORD" for _, what in whats)
+    assert subject.files.keys() == good.files.keys()
+
+
+@pytest.mark.parametrize("algorithm", ["nonsense", "md5"])
+def test_a_digest_that_proves_nothing_is_a_problem(tmp_path: Path, algorithm: str) -> None:
+    path = wheel(tmp_path, record=f"pkg/__init__.py,{algorithm}=AAAA,0\npkg-1.0.dist-info/RECORD,,\n")
+    assert any(f"digest by {algorithm}" in problem.what for problem in read_subject(path).problems)
+
+
+@pytest.mark.parametrize("missing", ["RECORD", "WHEEL", "METADATA"])
+def test_a_wheel_without_one_of_its_statements_is_still_read(tmp_path: Path, missing: str) -> None:
+    path = wheel(tmp_path)
+    members = {name: data for name, data in contents(path).items() if not name.endswith(f"/{missing}")}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    subject = read_subject(path)
+    assert any(problem.member.endswith(missing) for problem in subject.problems)
+    assert subject.modules
+
+
+def test_a_damaged_shared_object_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
+    broken = module("_x", CP312)[:3000]
+    subject = read_subject(wheel(tmp_path, files={f"pkg/{soabi('_broken', CP312)}": broken}))
+    assert [problem.member for problem in subject.unreadable] == [f"pkg/{soabi('_broken', CP312)}"]
+    assert list(subject.modules) == ["pkg/_x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("pkg-1.0-cp312-cp312-linux_x86_64.whl", b"", "not a zip file that can be read"),
+        ("pkg-1.0-cp312-cp312-linux_x86_64.whl", b"PK\3\4 nonsense", "not a zip file that can be read"),
+        ("nonsense.whl", None, "not a wheel file name"),
+        ("text.txt", b"text", "neither a wheel"),
+        ("empty.so", b"", "neither a wheel"),
+        ("broken.so", b"\x7fELF", "unreadable ELF file"),
+        ("object.o", b"\x7fELF\2\1\1" + bytes(9) + b"\1\0\x3e\0" + bytes(200), "nor a shared object"),
+    ],
+)
+def test_what_cannot_be_read_is_told_not_raised(
+    tmp_path: Path, name: str, content: bytes | None, what: str
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        wheel(tmp_path).rename(path)
+    else:
+        path.write_bytes(content)
+    subject = read_subject(path)
+    assert [what in problem.what for problem in subject.unreadable] == [True], subject.unreadable
+    assert not subject.files
+
+
+def test_a_path_that_does_not_exist_is_told_beside_the_others(tmp_path: Path) -> None:
+    good, absent = read_all([wheel(tmp_path), tmp_path / "absent.whl"])
+    assert good.modules
+    assert "No such file" in absent.unreadable[0].what
+
+
+def test_a_directory_without_wheels_is_a_tree(tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / soabi("_x", CP312)).write_bytes(module("_x", CP312))
+    (tmp_path / "pkg" / "libpkg.so").write_bytes(library("int one;"))
+    (tmp_path / "pkg" / "linked.so").symlink_to("libpkg.so")
+    (tmp_path / "pkg" / "dangling.so").symlink_to("nowhere.so")
+    (subject,) = read_all(tmp_path)
+    assert subject.kind is Kind.DIRECTORY
+    assert sorted(subject.files) == [f"pkg/{soabi('_x', CP312)}", "pkg/libpkg.so"]
+    assert subject.targets == (CP312,)
+
+
+def test_an_unpacked_wheel_claims_what_its_wheel_file_says(tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel(tmp_path / "in")) as archive:
+        archive.extractall(tmp_path / "out")
+    (subject,) = read_all(tmp_path / "out")
+    assert subject.interpreter_tags == (("cp312", "cp312"),)
+    assert subject.platforms == ("manylinux_2_17_x86_64",)
+    assert subject.requires_python == ">=3.10"
+    assert subject.dist_info == "pkg-1.0.dist-info"
+
+
+def test_a_directory_of_wheels_stands_for_them(tmp_path: Path) -> None:
+    first, second = wheel(tmp_path), wheel(tmp_path, version="2.0")
+    assert [subject.label for subject in read_all(tmp_path)] == [first.name, second.name]
+
+
+def test_a_pattern_that_no_shell_expanded_is_expanded(tmp_path: Path) -> None:
+    first, _ = wheel(tmp_path, version="1.0"), wheel(tmp_path, version="2.0")
+    assert [subject.label for subject in read_all(tmp_path / "pkg-1*.whl")] == [first.name]
+    (absent,) = read_all(tmp_path / "other-*.whl")
+    assert absent.unreadable
+
+
+def test_the_wheels_in_a_zip_artifact_are_inputs(tmp_path: Path) -> None:
+    path = wheel(tmp_path)
+    with zipfile.ZipFile(tmp_path / "wheels.zip", "w") as archive:
+        archive.write(path, f"dist/{path.name}")
+        archive.writestr("dist/notes.txt", "")
+        archive.writestr("dist/bad-1.0-py3-none-any.whl", b"nonsense")
+    bad, good = read_all(tmp_path / "wheels.zip")
+    assert good.label == f"wheels.zip/dist/{path.name}"
+    assert good.modules
+    assert bad.unreadable
+
+
+def test_a_zip_without_wheels_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "")
+    (subject,) = read_all(tmp_path / "a.zip")
+    assert "neither a wheel" in subject.unreadable[0].what
+
+
+def test_the_same_input_twice_is_read_once_and_equal_names_are_told_apart(tmp_path: Path) -> None:
+    first, second = wheel(tmp_path / "a"), wheel(tmp_path / "b")
+    assert len(read_all([first, first])) == 1
+    assert [subject.label for subject in read_all([first, second])] == [first.name, f"{first.name} (2)"]
+
+
+def test_several_processes_read_the_same_as_one(tmp_path: Path) -> None:
+    paths = [wheel(tmp_path, version=f"{number}.0") for number in range(3)]
+    told: list[tuple[int, int]] = []
+    many = read_all(paths, jobs=2, progress=lambda done, total: told.append((done, total)))
+    assert many == read_all(paths)
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_nothing_to_audit_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="nothing to audit"):
+        read_all([])
+    with pytest.raises(UsageError, match="--installed"):
+        read_all(["x.whl"], python=sys.executable)
+
+
+@pytest.mark.parametrize("target", list(available()), ids=str)
+def test_an_installed_distribution_is_read_without_importing_it(tmp_path: Path, target: Target) -> None:
+    files = {
+        f"pkg/{soabi('_x', target)}": module("_x", target),
+        "pkg/__init__.py": "raise SystemExit('imported')",
+    }
+    python = environment(target, tmp_path / "env")
+    install(python, build_wheel(tmp_path, str(target), files))
+    (subject,) = read_all([], installed=["PKG"], python=str(python))
+    assert subject.label == f"pkg 1.0 (installed for {target})"
+    assert subject.targets == (target,)
+    assert list(subject.modules) == ["pkg/_x"]
+    assert subject.interpreter_tags == ((target.python_tag, str(target)),)
+    (by_venv,) = read_all([], installed=["pkg"], python=str(tmp_path / "env"))
+    assert by_venv == subject
+
+
+def test_a_distribution_that_is_not_installed_is_told() -> None:
+    (subject,) = read_all([], installed=["no-such-distribution"])
+    assert "is not installed" in subject.unreadable[0].what
+
+
+def test_an_interpreter_that_cannot_be_asked_is_a_usage_error(tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho hello\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    for python, what in ((tmp_path / "absent", "cannot be run"), (script, "does not answer")):
+        with pytest.raises(UsageError, match=what):
+            read_all([], installed=["pip"], python=str(python))
+
+
+def test_reading_leaves_no_trace(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "in")
+    code = f"import wheelfuse; wheelfuse.audit({str(path)!r})"
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=cwd)
+    assert list(cwd.iterdir()) == []
+    assert sorted(entry.name for entry in (tmp_path / "in").iterdir()) == [path.name]
+
+
+def test_the_loaders_of_a_library_are_those_of_the_modules_that_link_it(tmp_path: Path) -> None:
+    shared = library("int one(void) { return 1; }", "libone.so")
+    extension = module(
+        "_x", CP312, declare="extern int one(void);", body="one();", beside={"libone.so": shared}
+    )
+    alone = compile_library(tmp_path / "alone.so", extension_source("other"))
+    files = {f"pkg/{soabi('_x', CP312)}": extension, "pkg/libone.so": shared, "pkg/plugin.so": alone}
+    subject = read_subject(build_wheel(tmp_path, "cp312", files))
+    assert subject.loaders == {f"pkg/{soabi('_x', CP312)}": (CP312,), "pkg/libone.so": (CP312,)}

@@ -1,0 +1,74 @@
+"""Audit as a function of paths: what the command line and :mod:`wheelfuse` offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from wheelfuse.auditing import baseline as baselines
+from wheelfuse.auditing.inputs import Progress, StrPath, read_all
+from wheelfuse.auditing.libraries import find_libraries
+from wheelfuse.auditing.options import AuditOptions
+from wheelfuse.auditing.project import read_requires_python
+from wheelfuse.auditing.report import Report
+from wheelfuse.auditing.road import roads
+from wheelfuse.auditing.runner import run
+from wheelfuse.auditing.subject import Against
+from wheelfuse.errors import InvalidInput
+
+
+def audit(
+    paths: Iterable[StrPath] | StrPath = (),
+    options: AuditOptions | None = None,
+    *,
+    installed: Iterable[str] = (),
+    python: str | None = None,
+    with_: Iterable[StrPath] = (),
+    project: StrPath | None = None,
+    baseline: StrPath | None = None,
+    road: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge wheels, shared objects, directories, zip files with wheels, and *installed* distributions.
+
+    A directory that holds wheels stands for them, any other for the tree in it. *python* is the interpreter
+    (or venv) to look for distributions in. *with_* are directories or venvs with libraries that are needed
+    from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
+    a file of `write_baseline`. *road* adds the road to one file. *jobs* inputs are read at a time (0: one per
+    core), each by a process of its own, so that a script needs ``if __name__ == "__main__"`` around the call.
+
+    Raises:
+        UsageError: nothing to audit, an unknown interpreter, or an unusable project or baseline.
+    """
+    against = Against(
+        str(project or ""),
+        read_requires_python(Path(project)) if project else "",
+        baselines.read(Path(baseline)) if baseline else None,
+    )
+    subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
+    against = replace(against, libraries=find_libraries(map(Path, with_), subjects))
+    subjects = tuple(replace(subject, against=against) for subject in subjects)
+    return run(subjects, options or AuditOptions(), roads(subjects) if road else ())
+
+
+def write_baseline(
+    file: StrPath,
+    paths: Iterable[StrPath] | StrPath = (),
+    *,
+    installed: Iterable[str] = (),
+    python: str | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Write what files have of unstable symbols today to *file*, as what they may have at most from now on.
+
+    Raises:
+        UsageError: nothing to audit, or an unknown interpreter.
+        InvalidInput: an input cannot be read: its counts would be wrong.
+    """
+    subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
+    if unreadable := [problem for subject in subjects for problem in subject.unreadable]:
+        raise InvalidInput(unreadable)
+    baselines.write(Path(file), subjects)

@@ -1,0 +1,106 @@
+"""The inputs of an audit: from what the user names to subjects."""
+
+from __future__ import annotations
+
+import glob
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wheelfuse.auditing.installed import Environment, read_environment, read_installed
+from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
+from wheelfuse.auditing.subject import Subject
+from wheelfuse.errors import InvalidInput, UsageError
+
+Progress = Callable[[int, int], None]
+"""Called with the inputs read so far and those to read in all."""
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read: a path, a wheel in a zip file, or an installed distribution."""
+
+    path: str = ""
+    member: str = ""
+    distribution: str = ""
+    environment: Environment | None = None
+
+    def read(self) -> Subject:
+        """The facts. Nothing raises for bad content."""
+        if self.environment:
+            return read_installed(self.distribution, self.environment)
+        if self.member:
+            return read_wheel_in_zip(Path(self.path), self.member)
+        return read_subject(Path(self.path))
+
+
+def read_all(
+    paths: Iterable[StrPath] | StrPath,
+    *,
+    installed: Iterable[str] = (),
+    python: str | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Subject, ...]:
+    """The facts of every input, in the order given; each input once.
+
+    Raises:
+        UsageError: nothing to audit, or an unknown interpreter.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = (paths,)
+    inputs = [item for path in paths for item in _inputs(os.fspath(path))]
+    distributions = tuple(installed)
+    if distributions:
+        environment = read_environment(python)
+        inputs += [Input(distribution=name, environment=environment) for name in distributions]
+    elif python:
+        raise UsageError("--python only says where to look for --installed NAME")
+    inputs = list(dict.fromkeys(inputs))
+    if not inputs:
+        raise UsageError("nothing to audit: name wheels, shared objects, directories, or --installed NAME")
+    return tuple(_distinct(_read(inputs, jobs or os.cpu_count() or 1, progress)))
+
+
+def _inputs(given: str) -> Iterable[Input]:
+    """What a path stands for; one that does not exist stands for itself, and reading it will tell."""
+    path = Path(given)
+    if path.is_dir():
+        wheels = sorted(path.glob("*.whl"))
+        return [Input(str(wheel)) for wheel in wheels] or [Input(given)]
+    if not path.exists() and glob.has_magic(given):
+        matching = sorted(glob.glob(given, recursive=True))  # noqa: PTH207, since a pattern may be absolute
+        return [item for found in matching for item in _inputs(found)] or [Input(given)]
+    if path.suffix == ".zip":
+        try:
+            members = wheels_in_zip(path)
+        except InvalidInput:
+            return [Input(given)]
+        return [Input(given, member) for member in members] or [Input(given)]
+    return [Input(given)]
+
+
+def _read(inputs: Sequence[Input], jobs: int, progress: Progress | None) -> Iterable[Subject]:
+    def told(done: int, subject: Subject) -> Subject:
+        if progress:
+            progress(done, len(inputs))
+        return subject
+
+    if jobs == 1 or len(inputs) == 1:
+        return [told(done, item.read()) for done, item in enumerate(inputs, 1)]
+    # Processes, since parsing is Python; started anew, since a fork could inherit locks of other threads.
+    with ProcessPoolExecutor(min(jobs, len(inputs)), multiprocessing.get_context("spawn")) as pool:
+        return [told(done, subject) for done, subject in enumerate(pool.map(Input.read, inputs), 1)]
+
+
+def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
+    """Labels tell the inputs apart in every report: equal ones get a number."""
+    seen: dict[str, int] = {}
+    for subject in subjects:
+        seen[subject.label] = number = seen.get(subject.label, 0) + 1
+        yield replace(subject, label=f"{subject.label} ({number})") if number > 1 else subject

@@ -1,0 +1,251 @@
+"""Reads what is audited: wheels, shared objects, directories. Here and in :mod:`wheelfuse.auditing.installed` alone
+does the audit touch the file system.
+
+Nothing raises for a bad content: what cannot be read is in the subject, so that other inputs still have their say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import TypeVar
+
+from wheelfuse.abi.producers import read_producers
+from wheelfuse.auditing.subject import Kind, SharedObject, Subject
+from wheelfuse.elf.fatbin import read_device_code
+from wheelfuse.elf.image import MAGIC, read_image
+from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
+from wheelfuse.wheel.record import RecordEntry, encode_digest
+from wheelfuse.wheel.wheel import Statements, statements
+
+_T = TypeVar("_T")
+_DYNAMIC = ("ET_DYN", "ET_EXEC")
+
+
+def read_subject(path: Path, label: str = "") -> Subject:
+    """What lies at *path*: a wheel, a directory, or any other file, taken for a shared object."""
+    label = label or (path.name if path.suffix == ".whl" else str(path))
+    try:
+        if path.is_dir():
+            return read_directory(path, label)
+        if path.suffix == ".whl":
+            return read_wheel_subject(path, label)
+        return _read_file(path, label)
+    except InvalidInput as error:
+        kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
+        return Subject(label, kind, unreadable=error.problems, size=_size(path))
+    except OSError as error:
+        return Subject(label, Kind.FILE, unreadable=(Problem(f"cannot be read: {error.strerror}", label),))
+
+
+def wheels_in_zip(path: Path) -> tuple[str, ...]:
+    """The wheels in a zip file that is no wheel itself, such as the artifact of a CI job.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(sorted(name for name in archive.namelist() if name.endswith(".whl")))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InvalidInput(Problem(f"not a zip file that can be read: {error}", str(path))) from error
+
+
+def read_wheel_in_zip(path: Path, member: str) -> Subject:
+    """The wheel *member* of the zip file at *path*."""
+    label = f"{path.name}/{member}"
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / Path(member).name
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(member) as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
+            return Subject(label, Kind.WHEEL, unreadable=(Problem(f"cannot be read: {error}", label),))
+        return read_subject(copy, label)
+
+
+def read_wheel_subject(path: Path, label: str) -> Subject:
+    """A wheel. Every member is held against RECORD.
+
+    Raises:
+        InvalidInput: it is no zip file that can be trusted, or its name is not one of a wheel.
+    """
+    with Archive(path) as archive:
+        said = statements(archive)
+        files: dict[str, SharedObject] = {}
+        problems, unreadable = list(said.problems), []
+        for member in said.members.values():
+            try:
+                wrong = _read_member(archive, member, said, files)
+            except InvalidInput as error:
+                unreadable += [
+                    Problem(p.what, archive.name, p.member or member.path, p.todo) for p in error.problems
+                ]
+                continue
+            if wrong:
+                problems.append(archive.problem(wrong, member.path, "Build or download the wheel again."))
+        return Subject(
+            label,
+            Kind.WHEEL,
+            name=said.name,
+            interpreter_tags=said.name.interpreter_tags,
+            platforms=said.name.platforms,
+            dist_info=said.dist_info,
+            wheel_file=said.wheel_file,
+            metadata=said.metadata,
+            sizes={member.path: member.size for member in said.members.values()},
+            files=files,
+            problems=tuple(problems),
+            unreadable=tuple(unreadable),
+            size=archive.size,
+        )
+
+
+def _read_member(archive: Archive, member: Member, said: Statements, files: dict[str, SharedObject]) -> str:
+    """Add the member to *files* if it is a shared object; returns what is wrong with its digest, if anything."""
+    entry = (said.record or {}).get(member.path)
+    known = entry and entry.digest and entry.algorithm in hashlib.algorithms_available
+    digest = hashlib.new(entry.algorithm) if entry and known else None
+    with archive.content_beginning(member, MAGIC, [digest] if digest else []) as content:
+        wrong = _digest_problem(entry, digest)
+        shared = _shared_object(member.path, content) if content is not None else None
+    if shared and not member.is_symlink:
+        files[member.path] = shared
+    return wrong
+
+
+def _digest_problem(entry: RecordEntry | None, digest: hashlib._Hash | None) -> str:
+    if entry and digest and encode_digest(digest.digest()) != entry.digest:
+        return f"its {entry.algorithm} digest is not the one in RECORD"
+    return ""
+
+
+def _shared_object(path: str, content: bytes | mmap) -> SharedObject | None:
+    """The facts of an ELF file; None for those that no loader takes (``.o`` files, GPU code).
+
+    Raises:
+        InvalidInput: it is damaged.
+    """
+    image = read_image(content)
+    if image.kind not in _DYNAMIC:
+        return None
+    return SharedObject(
+        path, len(content), image, read_producers(content, image), read_device_code(content, image)
+    )
+
+
+def read_file(path: Path, name: str) -> SharedObject | None:
+    """The shared object at *path*, to be called *name*; None if it is something else.
+
+    Raises:
+        InvalidInput: it is an ELF file, but damaged.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return None
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            return _shared_object(name, content)
+
+
+def _read_file(path: Path, label: str) -> Subject:
+    shared = read_file(path, path.name)
+    if shared is None:
+        what = "neither a wheel, a zip file with wheels, a directory, nor a shared object"
+        raise InvalidInput(Problem(what, label))
+    size = path.stat().st_size
+    return Subject(label, Kind.FILE, sizes={path.name: size}, files={path.name: shared})
+
+
+def read_directory(path: Path, label: str) -> Subject:
+    """A directory tree: an unpacked wheel if it has one ``.dist-info`` with WHEEL and METADATA, else just files."""
+    paths = sorted(_walk(path))
+    infos = sorted({name.split("/")[0] for name in paths if ".dist-info/" in name and name.count("/") == 1})
+    claims = read_claims(path, infos[0]) if len(infos) == 1 else Claims()
+    return read_tree(label, Kind.DIRECTORY, path, paths, claims)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the ``.dist-info`` of an unpacked or installed wheel says of it: fields of :class:`Subject`."""
+
+    dist_info: str = ""
+    wheel_file: WheelFile | None = None
+    metadata: Headers | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def tags(self) -> tuple[tuple[str, str, str], ...]:
+        """Python, ABI and platform of each tag in WHEEL."""
+        parts = (tag.split("-") for tag in (self.wheel_file.tags if self.wheel_file else ()))
+        return tuple((python, abi, platform) for python, abi, platform in parts)
+
+
+def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: Claims) -> Subject:
+    """The files *paths* below *root* as a subject."""
+    sizes: dict[str, int] = {}
+    files: dict[str, SharedObject] = {}
+    unreadable: list[Problem] = []
+    for name in paths:
+        try:
+            sizes[name] = (root / name).stat().st_size
+            if (root / name).is_symlink() or not (root / name).is_file():
+                continue
+            if (shared := read_file(root / name, name)) is not None:
+                files[name] = shared
+        except InvalidInput as error:
+            unreadable += [Problem(problem.what, label, name, problem.todo) for problem in error.problems]
+        except OSError as error:
+            unreadable.append(Problem(f"cannot be read: {error.strerror}", label, name))
+    return Subject(
+        label,
+        kind,
+        interpreter_tags=tuple(dict.fromkeys((python, abi) for python, abi, _ in claims.tags)),
+        platforms=tuple(dict.fromkeys(platform for *_, platform in claims.tags)),
+        dist_info=claims.dist_info,
+        wheel_file=claims.wheel_file,
+        metadata=claims.metadata,
+        sizes=sizes,
+        files=files,
+        problems=claims.problems,
+        unreadable=tuple(unreadable),
+    )
+
+
+def read_claims(root: Path, dist_info: str) -> Claims:
+    """What WHEEL and METADATA below *root* say; a file that is not there says nothing."""
+    problems: list[Problem] = []
+
+    def parsed(file: str, parse: Callable[[bytes], _T]) -> _T | None:
+        path = root / dist_info / file
+        try:
+            return parse(path.read_bytes()) if path.exists() else None
+        except InvalidInput as error:
+            problems.extend(Problem(p.what, "", f"{dist_info}/{file}", p.todo) for p in error.problems)
+            return None
+
+    wheel_file, metadata = parsed("WHEEL", parse_wheel_file), parsed("METADATA", parse_headers)
+    return Claims(dist_info, wheel_file, metadata, tuple(problems))
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for directory, subdirectories, names in os.walk(root):
+        subdirectories.sort()
+        for name in names:
+            yield str((Path(directory) / name).relative_to(root))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
