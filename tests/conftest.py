@@ -53,8 +53,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the sizes of the real wheels that were fused; here, since xdist's controller loads no other conftest."""
+    """Show the sizes of the real wheels that were fused, and how verdicts and truth agree; here, since xdist's
+    controller loads no other conftest."""
     passed = terminalreporter.stats.get("passed", [])
+    cells = Counter[str]()
+    for report in (*passed, *terminalreporter.stats.get("failed", [])):
+        cells.update(dict(value for name, value in report.user_properties if name == "loading"))
+    if cells:
+        terminalreporter.section("will it load: verdict -> what the CPythons at hand did, by kind of wheel")
+        for kind, count in sorted(cells.items()):
+            terminalreporter.write_line(f"{kind:52} {count:6}")
     lines = [value for report in passed for name, value in report.user_properties if name == "fused"]
     if lines:
         terminalreporter.section("fused wheels: inputs -> output, ratio, targets")

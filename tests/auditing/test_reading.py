@@ -199,7 +199,7 @@ def test_an_installed_distribution_is_read_without_importing_it(tmp_path: Path, 
 
 def test_a_distribution_that_is_not_installed_is_told() -> None:
     (subject,) = read_all([], installed=["no-such-distribution"])
-    assert "is not installed" in subject.unreadable[0].what
+    assert "not installed for" in subject.unreadable[0].what
 
 
 def test_an_interpreter_that_cannot_be_asked_is_a_usage_error(tmp_path: Path) -> None:

@@ -184,4 +184,9 @@ def test_every_schema_says_what_it_is_for() -> None:
         schema = json.loads(path.read_text())
         assert schema["title"]
         assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
-    assert {path.name for path in SCHEMAS.iterdir()} == {"merge-1.json", "split-1.json", "provenance-1.json"}
+    assert {path.name for path in SCHEMAS.iterdir()} == {
+        "merge-1.json",
+        "split-1.json",
+        "provenance-1.json",
+        "audit-1.json",
+    }

@@ -1,9 +1,11 @@
-"""Extend or rebuild the table of CPython's exports from real interpreters.
+"""Extend or rebuild the tables of CPython's and torch's exports from real interpreters and real torches.
 
-    python -m wheelfuse.abi.regenerate [--from-scratch] [--output FILE] INTERPRETER...
+    python -m wheelfuse.abi.regenerate [--from-scratch] [--output DIRECTORY] INTERPRETER|TORCH...
 
 Each interpreter is run and asked what it is and which file holds its C API: the libpython that it loaded, or
 its own executable. The names in the ``.dynsym`` of that file join the column of its version and build.
+A TORCH is a wheel of torch, or a directory with ``torch/`` in it. The names in the ``.dynsym`` of its libraries
+join the column of its minor version, the headers of the stable shim the list of shim functions.
 Then the counts are written to stdout, for ``SOURCES.toml``, whose prose is kept by hand.
 """
 
@@ -22,9 +24,12 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from wheelfuse.abi import regenerate_torch
 from wheelfuse.abi.cpython import DATA, is_cpython_symbol
 from wheelfuse.abi.limited_api import limited_api_version
+from wheelfuse.abi.regenerate_torch import is_torch
 from wheelfuse.abi.table import SymbolTable, of_exports, parse, render, union
+from wheelfuse.abi.torch import EXPORTS, SHIMS, Exports, exports, shims
 from wheelfuse.errors import InvalidInput, Problem, WheelfuseError
 from wheelfuse.target import Target
 
@@ -141,29 +146,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m wheelfuse.abi.regenerate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("interpreters", nargs="+", type=Path, metavar="INTERPRETER")
-    parser.add_argument("--output", type=Path, default=TABLE, metavar="FILE", help="default: the package's")
-    parser.add_argument("--from-scratch", action="store_true", help="forget what the package's table holds")
+    parser.add_argument("sources", nargs="+", type=Path, metavar="INTERPRETER|TORCH")
+    parser.add_argument(
+        "--output", type=Path, default=DATA, metavar="DIRECTORY", help="default: the package's"
+    )
+    parser.add_argument("--from-scratch", action="store_true", help="forget what the package's tables hold")
     options = parser.parse_args(arguments)
+    torches = [path for path in options.sources if is_torch(path)]
+    interpreters = [path for path in options.sources if not is_torch(path)]
     try:
-        interpreters = [ask(interpreter) for interpreter in options.interpreters]
-        table = measure(interpreters)
+        written = {
+            **(_cpython(interpreters, options.from_scratch) if interpreters else {}),
+            **(_torch(torches, options.from_scratch) if torches else {}),
+        }
     except WheelfuseError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    if not options.from_scratch:
-        table = union(parse(TABLE.read_text(encoding="ascii")), table)
-    _replace(options.output, render(table, COMMENT))
-    sys.stdout.write(counts(table))
-    for interpreter in interpreters:
-        sys.stderr.write(f"{interpreter.target}: {interpreter.version}, {interpreter.file}\n")
+    for name, content in written.items():
+        _replace(options.output / name, content)
     return 0
 
 
-def _replace(path: Path, text: str) -> None:
+def _cpython(paths: Sequence[Path], from_scratch: bool) -> dict[str, bytes]:
+    """The new content of the table of CPython; its counts go to stdout."""
+    interpreters = [ask(path) for path in paths]
+    table = measure(interpreters)
+    if not from_scratch:
+        table = union(parse(TABLE.read_text(encoding="ascii")), table)
+    sys.stdout.write(counts(table))
+    for interpreter in interpreters:
+        sys.stderr.write(f"{interpreter.target}: {interpreter.version}, {interpreter.file}\n")
+    return {TABLE.name: render(table, COMMENT).encode("ascii")}
+
+
+def _torch(paths: Sequence[Path], from_scratch: bool) -> dict[str, bytes]:
+    """The new content of the tables of torch; their counts go to stdout."""
+    builds = [regenerate_torch.read_build(path) for path in paths]
+    table = regenerate_torch.union_exports(Exports((), ()) if from_scratch else exports(), builds)
+    functions = regenerate_torch.union_shims({} if from_scratch else shims(), builds)
+    sys.stdout.write(regenerate_torch.counts(table, functions))
+    for path, build in zip(paths, builds, strict=True):
+        sys.stderr.write(f"torch {build.minor}: {build.version}, {path}\n")
+    return {
+        EXPORTS: regenerate_torch.compressed(regenerate_torch.render_exports(table)),
+        SHIMS: regenerate_torch.render_shims(functions).encode("ascii"),
+    }
+
+
+def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="ascii")
+        beside.write_bytes(content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

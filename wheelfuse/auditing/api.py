@@ -15,7 +15,8 @@ from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import run
 from wheelfuse.auditing.subject import Against
-from wheelfuse.errors import InvalidInput
+from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.wheel.writer import replacing
 
 
 def audit(
@@ -45,7 +46,7 @@ def audit(
     against = Against(
         str(project or ""),
         read_requires_python(Path(project)) if project else "",
-        baselines.read(Path(baseline)) if baseline else None,
+        _read_baseline(Path(baseline)) if baseline else None,
     )
     subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
     against = replace(against, libraries=find_libraries(map(Path, with_), subjects))
@@ -71,4 +72,15 @@ def write_baseline(
     subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
     if unreadable := [problem for subject in subjects for problem in subject.unreadable]:
         raise InvalidInput(unreadable)
-    baselines.write(Path(file), subjects)
+    with replacing(Path(file), overwrite=True) as output:
+        output.write(baselines.render(baselines.count(subjects)).encode())
+
+
+def _read_baseline(path: Path) -> baselines.Counts:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            Problem(f"cannot be read: {error}", str(path), todo="--write-baseline makes one.")
+        ) from error
+    return baselines.parse(text, str(path))

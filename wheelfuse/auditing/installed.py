@@ -29,6 +29,8 @@ print(json.dumps({
 }))
 """
 
+_ELSEWHERE = "Install it there, or say with --python in which environment it is."
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -69,7 +71,7 @@ def read_environment(python: str | None = None) -> Environment:
 
 def read_installed(name: str, environment: Environment) -> Subject:
     """The distribution *name* in an environment, for the CPython of that environment alone."""
-    label = f"{name} (installed for {environment.target})"
+    label = f"{name} (for {environment.target})"
     wanted = canonicalize_name(name)
     found = next(
         (
@@ -80,12 +82,13 @@ def read_installed(name: str, environment: Environment) -> Subject:
         None,
     )
     if found is None:
-        what = f"{name} is not installed for {environment.python}"
-        return Subject(label, Kind.DISTRIBUTION, unreadable=(Problem(what, label),), only=environment.target)
+        problem = Problem(f"not installed for {environment.python}", label, todo=_ELSEWHERE)
+        return Subject(label, Kind.DISTRIBUTION, unreadable=(problem,), only=environment.target)
     files = found.files
     if files is None:
         what = "has no RECORD: it was not installed from a wheel, so its files are not known"
-        return Subject(label, Kind.DISTRIBUTION, unreadable=(Problem(what, label),), only=environment.target)
+        problem = Problem(what, label, todo="Install it from a wheel.")
+        return Subject(label, Kind.DISTRIBUTION, unreadable=(problem,), only=environment.target)
     root = Path(str(found.locate_file("")))
     inside = sorted({str(file) for file in files if ".." not in file.parts and not file.is_absolute()})
     dist_info = next((path.split("/")[0] for path in inside if path.endswith(".dist-info/METADATA")), "")

@@ -17,7 +17,7 @@ from wheelfuse.auditing.subject import Subject
 
 def run(subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, ...] = ()) -> Report:
     """Apply all selected rules, and the user's severities and ignores to what they find."""
-    applied = [entry for entry in entries() if _selected(entry, options)]
+    applied = applied_rules(options)
     found = _apply(applied, subjects)
     used: set[Ignore] = set()
     reports = tuple(
@@ -31,6 +31,11 @@ def run(subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, .
         options.fail_on or "error",
         options.strict,
     )
+
+
+def applied_rules(options: AuditOptions) -> tuple[Entry, ...]:
+    """The rules that :func:`run` applies with these options, by code."""
+    return tuple(entry for entry in entries() if _selected(entry, options))
 
 
 def _selected(entry: Entry, options: AuditOptions) -> bool:

@@ -72,7 +72,8 @@ class Subject:
     anything. ``sizes`` has every file: path -> bytes. ``problems`` are contradictions among name, RECORD, WHEEL
     and METADATA; ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else
     is known of it. Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
-    limits the claim to one CPython: the one into which a distribution is installed.
+    limits the claim to one CPython: the one into which a distribution is installed. ``preloads`` says whether Python
+    code of the input opens libraries by itself, so that one may be loaded before it is needed; True if not known.
     """
 
     label: str
@@ -90,6 +91,7 @@ class Subject:
     size: int = 0
     only: Target | None = None
     against: Against = field(default_factory=Against)
+    preloads: bool = True
 
     @property
     def requires_python(self) -> str:

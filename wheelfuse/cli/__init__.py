@@ -14,7 +14,7 @@ import click
 from wheelfuse import __version__
 from wheelfuse.errors import WheelfuseError
 
-_COMMANDS = ("merge", "split")
+_COMMANDS = ("merge", "split", "audit", "explain")
 
 
 class _Commands(click.Group):
@@ -38,10 +38,11 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wheelfuse")
 def cli() -> None:
-    """Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them.
+    """Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them, and tell where
+    a wheel loads, and why not elsewhere.
 
-    Exit codes: 0 done, 2 the call makes no sense, 3 an input cannot be trusted or read, 4 the wheels cannot
-    become one without a decision of yours, 5 the output could not be written.
+    Exit codes: 0 done, 1 the audit found something, 2 the call makes no sense, 3 an input cannot be trusted or
+    read, 4 the wheels cannot become one without a decision of yours, 5 the output could not be written.
     """
 
 
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files half-written are removed
     try:
-        cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
+        code: int | None = cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
         sys.stdout.flush()
     except click.Abort:
         sys.exit(130)
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         _abandon_stdout()
         click.echo(f"error: {_told(error)}", err=True)
         sys.exit(CannotWrite.exit_code)
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 def _abandon_stdout() -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import click
 
 from wheelfuse.cli import color, refusals, show_error
-from wheelfuse.errors import UsageError
+from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.terminal import names, progress, warn, width
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targets
-from wheelfuse.fuse.reading import Progress
 
 
 @click.command("merge", no_args_is_help=True)
@@ -80,65 +77,19 @@ def command(
             parse_missing(allow_missing),
             strict,
         )
-        options = given.over(configured(config))
-        with _progress(quiet) as progress:
-            outcome = merge(_names(wheels), output, options, force=force, dry_run=dry_run, progress=progress)
+        options = given.over(MergeOptions.from_table(configured("merge", config)))
+        with progress(quiet) as advance:
+            outcome = merge(names(wheels), output, options, force=force, dry_run=dry_run, progress=advance)
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
         show_error(refusal)
         sys.exit(refusal.exit_code)
 
 
-def configured(path: Path | None) -> MergeOptions:
-    """The options in ``[tool.wheelfuse.merge]`` of a pyproject.toml, by default that of the working directory."""
-    path = path or Path("pyproject.toml")
-    if not path.exists():
-        return MergeOptions()
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    table: Any = document
-    for key in ("tool", "wheelfuse", "merge"):
-        table = table.get(key, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"{path}: {key} must be a table")
-    return MergeOptions.from_table(table)
-
-
-def _names(wheels: Iterable[str]) -> list[str]:
-    names: list[str] = []
-    for wheel in wheels:
-        if wheel == "-":
-            names += [line.strip() for line in sys.stdin if line.strip()]
-        else:
-            names.append(wheel)
-    return names
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    """A progress bar on a terminal; nothing in a log or a pipe."""
-    if quiet or not sys.stderr.isatty():
-        with nullcontext():
-            yield None
-        return
-    from wheelfuse.report.progress import bar
-
-    with bar(color=color(sys.stderr)) as advance:
-        yield advance
-
-
 def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
     from wheelfuse.report import json, text
 
-    for warning in () if quiet else outcome.warnings:
-        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=color(sys.stderr))
-        click.echo(str(warning), err=True)
+    warn(() if quiet else outcome.warnings)
     written = outcome.written
     if as_json:
         click.echo(json.outcome_to_json(outcome))
@@ -146,15 +97,8 @@ def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
         if written:
             click.echo(str(written.path))
     else:
-        width = click.get_current_context().terminal_width or _width()
         click.echo(
-            text.merge_report(outcome, width=width, color=color(sys.stdout)),
+            text.merge_report(outcome, width=width(), color=color(sys.stdout)),
             nl=False,
             color=color(sys.stdout),
         )
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((100, 24)).columns

@@ -118,10 +118,9 @@ class Image:
 
     def initialises(self, stem: str) -> bool:
         """Whether import can use the file as the extension module *stem* (PEP 489, and PEP 793's PyModExport)."""
-        if stem.isascii():
-            return f"PyInit_{stem}" in self.exports or f"PyModExport_{stem}" in self.exports
-        suffix = stem.encode("punycode").decode().replace("-", "_")
-        return f"PyInitU_{suffix}" in self.exports or f"PyModExportU_{suffix}" in self.exports
+        letter, encoding = ("", "ascii") if stem.isascii() else ("U", "punycode")
+        suffix = stem.encode(encoding).decode().replace("-", "_")
+        return f"PyInit{letter}_{suffix}" in self.exports or f"PyModExport{letter}_{suffix}" in self.exports
 
 
 def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:
@@ -145,6 +144,7 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
     head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
     if isinstance(kind, int) and kind < _FIRST_OS_TYPE:  # pyelftools has no name for it
         raise ValueError(f"e_type {kind} is none that the gABI knows")
+    _check_segments(elf, data)  # first, since loaders look at nothing else
     _check_section_headers(elf, len(data))
     if kind not in _LOADABLE:
         return Image(*head)
@@ -152,9 +152,6 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
     for section in sections:
         if section["sh_type"] != _NOBITS and section["sh_offset"] + section["sh_size"] > len(data):
             raise ValueError(f"section {section.name} reaches beyond the end of the file")
-    for segment in elf.iter_segments():
-        if segment["p_offset"] + segment["p_filesz"] > len(data):
-            raise ValueError("a segment reaches beyond the end of the file")
     dynamic = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
     if dynamic is None:
         return Image(*head)
@@ -189,6 +186,18 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
         loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
         code_digest=_code_digest(data, sections) if deep else "",
     )
+
+
+def _check_segments(elf: ELFFile, data: bytes | mmap) -> None:
+    """p_offset and p_filesz of every segment; pyelftools would read sections for that, which may be cut off."""
+    order = "<" if elf.little_endian else ">"
+    layout = struct.Struct(f"{order}8xQ16xQ16x" if elf.elfclass == 64 else f"{order}4xI8xI12x")
+    if elf.num_segments() and elf["e_phentsize"] != layout.size:
+        raise ValueError(f"e_phentsize is {elf['e_phentsize']}")
+    for number in range(elf.num_segments()):
+        offset, size = layout.unpack_from(data, elf["e_phoff"] + number * layout.size)
+        if offset + size > len(data):
+            raise ValueError("a segment reaches beyond the end of the file")
 
 
 def _check_section_headers(elf: ELFFile, size: int) -> None:

@@ -64,9 +64,8 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
 
 
 def refusal_to_json(command: str, error: WheelfuseError) -> str:
-    """What a command (``merge``, ``split``) prints with ``--json`` when it did not get to an outcome."""
-    schema = {"merge": MERGE, "split": SPLIT}[command]
-    return _dump({"schema": schema, "ok": False, "errors": _problems(error.problems)})
+    """What a command (``merge``, ``split``, ``audit``) prints as JSON when it did not get to an outcome."""
+    return _dump({"schema": f"wheelfuse/{command}/1", "ok": False, "errors": _problems(error.problems)})
 
 
 def split_to_json(wheels: Iterable[SplitWheel]) -> str:

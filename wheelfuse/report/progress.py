@@ -6,24 +6,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 @contextmanager
-def bar(*, color: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar that vanishes when the block ends; call what it yields with bytes done and bytes in all.
+def bar(*, color: bool, of_bytes: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A bar that vanishes when the block ends; call what it yields with what is done and what there is in all.
 
-    The bytes in all change once, when verifying is over and writing begins.
+    That is bytes, or with *of_bytes* false inputs. The bytes in all change once, when verifying is over and
+    writing begins.
     """
     console = Console(stderr=True, no_color=not color)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(binary_units=True),
+        DownloadColumn(binary_units=True) if of_bytes else MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("verifying", total=None)
+        task = progress.add_task("verifying" if of_bytes else "reading", total=None)
         last = 0
 
         def advance(done: int, total: int) -> None:

@@ -1,0 +1,1 @@
+"""Rules about inputs that cannot be read."""

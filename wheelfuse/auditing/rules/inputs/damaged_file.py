@@ -1,0 +1,26 @@
+"""A file in the input could not be read: its data is damaged, or it is an ELF file whose tables contradict each other.
+
+No loader can be expected to load such a file, and no rule can judge it. Other files are still judged, but the input as
+a whole cannot pass, whichever rules were selected.
+
+How to fix it: build or download it again. If it loads all the same, it was probably edited by a tool that left its
+headers in a bad state (old versions of patchelf and of strip are known for it).
+The format: https://man7.org/linux/man-pages/man5/elf.5.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wheelfuse.auditing.contradictions import findings
+from wheelfuse.auditing.finding import Finding, Rule, Severity
+from wheelfuse.auditing.subject import Kind, Subject
+
+RULE = Rule("WF003", "damaged-file", Severity.ERROR, "A file in the input is damaged")
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Single files that could not be read."""
+    if subject.kind is not Kind.WHEEL or subject.name is not None:
+        single = (problem for problem in subject.unreadable if problem.member or subject.kind is Kind.WHEEL)
+        yield from findings(RULE, single, "Build or download it again.")

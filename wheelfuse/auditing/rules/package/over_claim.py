@@ -1,0 +1,51 @@
+"""CPythons would install this wheel, and then find no file that they can load for any of its extension modules.
+
+Tags and Requires-Python are all that an installer sees. ``py3-none`` lets every CPython 3 in, the free-threaded builds
+(cp313t) among them, and a compressed tag set is a cross product, which promises more than the list of wheels that it
+came from. Users of those CPythons get an installation that succeeds and an import that fails, where an older release,
+or a clear message, would have been theirs. CPythons not yet released are named beside: they will be hit in their turn.
+
+How to fix it: add the missing files, state the tags one by one (cp312-cp312), or bound Requires-Python. Free-threaded
+builds can be kept out by tags alone.
+The tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wheelfuse.auditing.coverage import matrix, names, severity_of, without_any
+from wheelfuse.auditing.finding import Finding, Rule, Severity
+from wheelfuse.auditing.subject import Subject
+
+RULE = Rule(
+    "WF108", "over-claim", Severity.ERROR, "CPythons install the wheel, but find nothing they can load"
+)
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """The CPythons without any module, if there are modules."""
+    rows = matrix(subject)
+    holes = without_any(rows)
+    if not holes:
+        return
+    modules = (
+        f"its {len(rows)} extension modules" if len(rows) > 1 else f"its extension module {rows[0].name}"
+    )
+    have = names({target for row in rows for target in row.present}) or "none"
+    python = f", Requires-Python {subject.requires_python}" if subject.requires_python else ""
+    tags = ", ".join(sorted({f"{python}-{abi}" for python, abi in subject.interpreter_tags}))
+    tags = tags if tags.count(",") < 3 else "its tags"
+    yield RULE.finding(
+        f"{names(holes)} would install it ({tags}{python}), but find no file of {modules}; there for {have}",
+        todo=_todo(subject, any(target.free_threaded for target in holes)),
+        details=tuple(path for row in rows for path in row.paths),
+        severity=severity_of(holes),
+    )
+
+
+def _todo(subject: Subject, free_threaded: bool) -> str:
+    ways = "Add the files, or state only the tags that are true (cp312-cp312 and so on)"
+    if free_threaded:
+        return f"{ways}; Requires-Python cannot keep free-threaded builds out."
+    return f"{ways}, or bound Requires-Python."

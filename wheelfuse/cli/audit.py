@@ -1,0 +1,252 @@
+"""``wheelfuse audit``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from wheelfuse.auditing.api import audit, write_baseline
+from wheelfuse.auditing.options import (
+    FAIL_ON,
+    AuditOptions,
+    Ignore,
+    checked_fail_on,
+    parse_codes,
+    parse_severity,
+)
+from wheelfuse.auditing.report import Report
+from wheelfuse.auditing.rules import entries
+from wheelfuse.auditing.runner import applied_rules
+from wheelfuse.cli import color, refusals
+from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.errors import Problem, UsageError
+from wheelfuse.report.audit_formats import FORMATS, audit_as
+from wheelfuse.wheel.writer import replacing
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A format and the file it goes to; standard output if that is empty."""
+
+    format: str
+    file: str = ""
+
+
+def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        from wheelfuse.report.rules_text import rules_table
+
+        table = rules_table(entries(), width=width(), color=color(sys.stdout))
+        click.echo(table, nl=False, color=color(sys.stdout))
+        context.exit()
+
+
+@click.command("audit", no_args_is_help=True)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--installed", multiple=True, metavar="NAME", help="An installed distribution, too.")
+@click.option(
+    "--python", metavar="PATH", help="Look for it in this interpreter's environment, or in this venv."
+)
+@click.option(
+    "--select", multiple=True, metavar="CODES", help="Only these rules: WF3,WF401. Damage is always told."
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="CODE[:GLOB][=REASON]",
+    help="Findings of this rule, at paths that GLOB matches, do not count.",
+)
+@click.option(
+    "--severity",
+    multiple=True,
+    metavar="CODE=LEVEL",
+    help="error, warning, info or off, in place of the rule's own.",
+)
+@click.option(
+    "--fail-on", default="", metavar="LEVEL", help=f"Exit with 1 from here on: {', '.join(FAIL_ON)}."
+)
+@click.option("--strict", is_flag=True, help="Warnings fail, and checks that could not be made.")
+@click.option(
+    "--project",
+    type=click.Path(dir_okay=False),
+    metavar="PYPROJECT",
+    help="Hold the inputs against its requires-python.",
+)
+@click.option(
+    "--with",
+    "with_",
+    multiple=True,
+    type=click.Path(exists=True),
+    metavar="DIR_OR_VENV",
+    help="Look here for libraries that come from elsewhere.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Unstable symbols may not become more than this file says.",
+)
+@click.option(
+    "--write-baseline",
+    "new_baseline",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write that file, and do nothing else.",
+)
+@click.option("--road-to-abi3", "road", is_flag=True, help="What stands between each module and one file.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help=f"{', '.join(FORMATS)}; more than one is fine if all but one have a FILE.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where the format without a FILE goes (default: stdout)."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show notes, and cut no list.")
+@click.option("-q", "--quiet", is_flag=True, help="Print one line for each input, and errors.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Read N inputs at a time (0: all cores).",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The pyproject.toml whose [tool.wheelfuse.audit] counts (default: the one in this directory).",
+)
+@click.option(
+    "--list-rules", is_flag=True, is_eager=True, expose_value=False, callback=_list_rules,
+    help="Print the rules and exit.",
+)  # fmt: skip
+def command(
+    paths: tuple[str, ...],
+    installed: tuple[str, ...],
+    python: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    severity: tuple[str, ...],
+    fail_on: str,
+    strict: bool,
+    project: str | None,
+    with_: tuple[str, ...],
+    baseline: str | None,
+    new_baseline: str | None,
+    road: bool,
+    formats: tuple[str, ...],
+    output: str | None,
+    verbose: bool,
+    quiet: bool,
+    jobs: int,
+    config: Path | None,
+) -> int:
+    """Say where wheels load, on which CPython, torch, C library and GPU, and why not elsewhere.
+
+    PATH is a wheel, a shared object, a directory of wheels or any other, a zip file with wheels, or - to read
+    names from standard input, one in a line. Exits with 1 if there are findings at or above --fail-on.
+    wheelfuse explain CODE tells more about a finding.
+    """
+    destinations = parse_formats(formats, output)
+    on_stdout = next((to.format for to in destinations if not to.file), "")
+    with refusals("audit", as_json=on_stdout == "json"):
+        given = AuditOptions(
+            parse_codes(select),
+            tuple(map(Ignore.parse, ignore)),
+            dict(map(parse_severity, severity)),
+            checked_fail_on(fail_on) if fail_on else "",
+            strict,
+        )
+        options = given.over(AuditOptions.from_table(configured("audit", config)))
+        inputs = names(paths)
+        read = (project, baseline, str(config) if config else None)
+        _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
+        with progress(quiet, of_bytes=False) as advance:
+            if new_baseline:
+                write_baseline(
+                    new_baseline, inputs, installed=installed, python=python, jobs=jobs, progress=advance
+                )
+                return 0
+            report = audit(
+                inputs, options, installed=installed, python=python, with_=with_, project=project,
+                baseline=baseline, road=road, jobs=jobs, progress=advance,
+            )  # fmt: skip
+        _write(report, options, destinations, verbose=verbose)
+    if not quiet:
+        warn(
+            Problem(f"--ignore {ignore} matched no finding", todo="Remove it.")
+            for ignore in report.unused_ignores
+        )
+    _show(report, options, on_stdout, verbose=verbose, quiet=quiet)
+    return report.exit_code
+
+
+def parse_formats(formats: Iterable[str], output: str | None) -> tuple[Destination, ...]:
+    """What ``--format`` and ``-o`` ask for. Text goes to standard output if all formats have a file.
+
+    Raises:
+        UsageError: an unknown format, or two that go to one place.
+    """
+    found = []
+    for text in formats:
+        name, equals, file = text.partition("=")
+        if name not in FORMATS or (equals and not file):
+            raise UsageError(f"--format {text!r} is not FORMAT[=FILE]; there are {', '.join(FORMATS)}")
+        found.append(Destination(name, file))
+    if all(to.file for to in found):
+        found.append(Destination("text"))
+    open_ = [to.format for to in found if not to.file]
+    if len(open_) > 1:
+        raise UsageError(f"{' and '.join(open_)} cannot both go to one place: --format {open_[0]}=FILE")
+    found = [Destination(to.format, to.file or output or "") for to in found]
+    files = [Path(to.file).resolve() for to in found if to.file]
+    if len(set(files)) < len(files):
+        raise UsageError("two formats go to one file")
+    return tuple(found)
+
+
+def _refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) -> None:
+    """An input is never overwritten."""
+    given = {Path(name).resolve() for name in inputs}
+    for to in destinations:
+        if to.file and Path(to.file).resolve() in given:
+            raise UsageError(f"{to.file} is an input, and cannot be the output")
+
+
+def _write(
+    report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool
+) -> None:
+    """The formats that go to files: all of them whole, or none."""
+    with ExitStack() as stack:
+        for to in destinations:
+            if to.file:
+                text = audit_as(to.format, report, applied_rules(options), verbose=verbose)
+                content = text.encode("utf-8", "backslashreplace")
+                path = Path(to.file)
+                if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
+                    path.write_bytes(content)
+                else:
+                    stack.enter_context(replacing(path.resolve(), overwrite=True)).write(content)
+
+
+def _show(report: Report, options: AuditOptions, name: str, *, verbose: bool, quiet: bool) -> None:
+    """What goes to standard output."""
+    colored = color(sys.stdout)
+    if name == "text" and quiet:
+        from wheelfuse.report.audit_text import audit_summary
+
+        text = audit_summary(report, color=colored)
+    elif name:
+        text = audit_as(name, report, applied_rules(options), width=width(), color=colored, verbose=verbose)
+    else:
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False, color=colored)

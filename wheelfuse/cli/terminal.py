@@ -1,0 +1,48 @@
+"""What commands read from and show on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from wheelfuse.cli import color
+from wheelfuse.errors import Problem
+
+
+def names(given: Iterable[str]) -> list[str]:
+    """The arguments, with ``-`` replaced by the lines of standard input."""
+    found: list[str] = []
+    for name in given:
+        if name == "-":
+            found += [line.strip() for line in sys.stdin if line.strip()]
+        else:
+            found.append(name)
+    return found
+
+
+def width() -> int:
+    """Columns of the terminal, or of ``COLUMNS``; 100 in a log or a pipe."""
+    return click.get_current_context().terminal_width or shutil.get_terminal_size((100, 24)).columns
+
+
+@contextmanager
+def progress(quiet: bool, *, of_bytes: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal; nothing in a log or a pipe."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from wheelfuse.report.progress import bar
+
+    with bar(color=color(sys.stderr), of_bytes=of_bytes) as advance:
+        yield advance
+
+
+def warn(warnings: Iterable[Problem]) -> None:
+    """What deserves attention, on stderr."""
+    for warning in warnings:
+        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=color(sys.stderr))
+        click.echo(str(warning), err=True)
