@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.abi.torch_headers import NAMES, measure
-from wheelfuse.abi.cpython import history
+from wheelfuse.abi.cpython import DATA, history
 from wheelfuse.abi.limited_api import limited_api_version
 from wheelfuse.abi.stable import (
     LimitedReplacement,
@@ -20,6 +21,12 @@ from wheelfuse.abi.stable import (
 )
 from wheelfuse.abi.torch import shim_version
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SOURCES = tomllib.loads((DATA / "SOURCES.toml").read_text(encoding="utf-8"))
 _SINCE = re.compile(r"since 3\.(\d+) (Py\w+)")
 _OF_TORCH = re.compile(r"\b(?:torch::[\w:]*\w|(?:STD|STABLE)_[A-Z_]+|TORCH_BOX|aoti_\w+|torch_\w+)")
 
@@ -159,3 +166,8 @@ def test_guards_in_headers_count(tmp_path: Path) -> None:
         "torch::stable::pad": (2, 11),
         "torch::stable::late": (2, 10),
     }
+
+
+def test_counts_never_shrink() -> None:
+    assert len(limited_replacements()) >= SOURCES["limited_replacements.txt"]["counts"]["symbols"] >= 263
+    assert len(torch_counterparts()) >= SOURCES["torch_stable.txt"]["counts"]["names"] >= 170

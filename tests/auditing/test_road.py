@@ -148,6 +148,7 @@ class TestStable:
     def test_an_abi3_file_is_there_already(self) -> None:
         road = only(wheel("cp39-abi3", shared("pkg/_C.abi3.so", "PyList_New")))
         assert (road.steps, road.advice, road.files) == ((), (), ("pkg/_C.abi3.so",))
+        assert road.arrived
 
     def test_one_that_only_claims_it_is_not(self) -> None:
         road = only(wheel("cp39-abi3", shared("pkg/_C.abi3.so", "_PyType_Lookup", tools=PYBIND11)))
@@ -163,6 +164,7 @@ class TestStable:
     def test_a_file_without_anything_in_the_way_is_told_which_limited_api_to_take(self) -> None:
         road = only(wheel("cp312-cp312", module("312", "PyList_New")))
         assert road.steps == ()
+        assert not road.arrived
         assert road.advice == (
             "Then one abi3 file for limited API 3.12 would serve CPython 3.12 and later "
             "(3.2 is the lowest that would do)",
@@ -196,12 +198,17 @@ class TestTorch:
             "build with -DTORCH_TARGET_VERSION=0x020e000000000000",
         )
 
+    def test_operators_are_named_without_their_parameters(self) -> None:
+        road = self.road("_ZN2at4_ops6narrow4callERKNS_6TensorElN3c106SymIntES6_")
+        assert symbols(road) == {"at::_ops": {"at::_ops::narrow::call": "torch::stable::narrow (torch 2.9)"}}
+
     def test_the_shims_it_uses_already_count_too(self) -> None:
         assert "torch 2.13 " in self.road(CHECK, "torch_delete_generator").advice[0]
 
     def test_a_stable_file_is_there_already(self) -> None:
         road = self.road("aoti_torch_zero_", "torch_from_blob")
         assert road.steps == ()
+        assert road.arrived
         assert road.advice == ("Torch 2.11 is the first with all that it uses of the stable ABI",)
 
     def test_names_that_no_torch_promises_are_told_apart(self) -> None:
@@ -240,7 +247,7 @@ def test_vllms_deep_gemm() -> None:
 @pytest.mark.real
 def test_torchvision_before_and_after_its_migration() -> None:
     before, after = (
-        read_subject(path) for path in sorted(fetched("audit", "torch")) if "torchvision" in path.name
+        read_subject(path) for path in sorted(fetched("audit", "peers")) if "torchvision" in path.name
     )
     road = {road.module: road for road in roads((before,)) if road.goal == TORCH}["torchvision/_C.so"]
     assert road.count == 165

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -270,3 +271,55 @@ def test_code_of_another_size_is_a_difference() -> None:
 
     why = interchangeable([read_image(code("")), read_image(code("+ (x ^ 12345) * (x / 7)"))])
     assert why.startswith("section .text differs")
+
+
+@pytest.mark.parametrize(("flag", "executable"), [("noexecstack", False), ("execstack", True)])
+def test_the_stack_is_as_the_linker_was_told(flag: str, executable: bool) -> None:
+    assert read_image(library("int x;", "", f"-Wl,-z,{flag}")).hardening.executable_stack is executable
+
+
+@pytest.mark.parametrize(("machine", "executable"), [(62, True), (183, True), (243, False)])
+def test_without_the_header_the_stack_is_as_the_machine_has_it(machine: int, executable: bool) -> None:
+    content = bytearray(library("int x;", "", "-Wl,-z,noexecstack"))
+    start, size, count = struct.unpack_from("<Q", content, 0x20)[0], *struct.unpack_from("<HH", content, 0x36)
+    for at in range(start, start + size * count, size):
+        if struct.unpack_from("<I", content, at)[0] == 0x6474E551:  # PT_GNU_STACK
+            struct.pack_into("<I", content, at, 0)
+    struct.pack_into("<H", content, 0x12, machine)
+    assert read_image(bytes(content)).hardening.executable_stack is executable
+
+
+@pytest.mark.parametrize(
+    ("flags", "relro"),
+    [
+        (("-Wl,-z,norelro",), "none"),
+        (("-Wl,-z,relro,-z,lazy",), "partial"),
+        (("-Wl,-z,relro,-z,now",), "full"),
+    ],
+)
+def test_relro_is_none_partial_or_full(flags: tuple[str, ...], relro: str) -> None:
+    assert read_image(library("int x;", "", *flags)).hardening.relro == relro
+
+
+def test_versions_that_are_needed_and_defined_are_told_with_their_libraries() -> None:
+    script = "ONE { global: one; local: *; }; TWO { global: two; } ONE;"
+    versioned = library(
+        "int one(void) { return 1; } int two(void) { return 2; }", "libv.so", "-Wl,--version-script=v.map",
+        beside={"v.map": script.encode()},
+    )  # fmt: skip
+    assert read_image(versioned).version_definitions == {"ONE", "TWO"}
+    user = library("extern int two(void); int three(void) { return two(); }", beside={"libv.so": versioned})
+    needs = {need.library: need.versions for need in read_image(user).version_needs}
+    assert needs["libv.so"] == ("TWO",)
+
+
+def test_an_rpath_is_told_from_a_runpath() -> None:
+    old = library("int x;", "", "-Wl,--disable-new-dtags", "-Wl,-rpath,/old")
+    assert read_image(old).has_rpath
+    assert not read_image(library("int x;", "", runpath="/new")).has_rpath
+
+
+def test_sections_are_where_they_say() -> None:
+    content = library('const char text[] = "find me";')
+    (rodata,) = [section for section in read_image(content).sections if section.name == ".rodata"]
+    assert b"find me" in content[rodata.offset : rodata.offset + rodata.size]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
 
@@ -74,6 +74,11 @@ class TorchNeeds:
         """The symbols that mention this ``std::string``."""
         return tuple(name for name in self.names if string_abi(name) is abi)
 
+    @property
+    def torn(self) -> bool:
+        """Whether both kinds of ``std::string`` are needed: no build of torch has more than one (seen in 2.6, 2.7)."""
+        return bool(self.with_strings(StringABI.OLD) and self.with_strings(StringABI.NEW))
+
     def lacking(self, version: str) -> tuple[str, ...]:
         """The symbols that this torch does not export."""
         unproved = set(self.unproved)
@@ -96,7 +101,7 @@ def needs(subject: Subject, path: str) -> TorchNeeds | None:
     absent = tuple(name for name, kind in found.items() if not exported_in(name))
     other_gpu = any(name.startswith(_OTHER_GPU) for name in linked)
     unproved = absent if other_gpu else ()
-    return TorchNeeds(
+    item = TorchNeeds(
         by_kind[Kind.STABLE],
         by_kind[Kind.UNSTABLE],
         by_kind[Kind.TORCH_PYTHON],
@@ -106,6 +111,7 @@ def needs(subject: Subject, path: str) -> TorchNeeds | None:
         missing=() if other_gpu else absent,
         unproved=unproved,
     )
+    return replace(item, versions=()) if item.torn else item
 
 
 def all_needs(subject: Subject) -> dict[str, TorchNeeds]:
@@ -168,7 +174,7 @@ def torch_versions(subject: Subject) -> tuple[str, ...] | None:
 def _undefined(subject: Subject, path: str) -> dict[str, Kind]:
     """The undefined symbols that can only be torch's, sorted, with their kinds."""
     found = {}
-    for symbol in subject.files[path].image.imports:
+    for symbol in sorted(subject.files[path].image.imports):
         if not symbol.weak:
             kind = classify(symbol.name, symbol.version)
             if kind in _TORCH or (

@@ -134,12 +134,22 @@ _OPENING = re.compile(
 )
 
 
-def opens_libraries(source: bytes) -> bool:
-    """Whether Python source opens shared libraries by itself (ctypes, cffi), or changes how import opens modules.
+class PythonSources:
+    """Whether Python code that is fed to it opens shared libraries by itself (ctypes, cffi), or changes how import
+    opens modules.
 
     If none in a wheel does, only other modules can have loaded a library before a module needs it.
     """
-    return _OPENING.search(source) is not None
+
+    def __init__(self) -> None:
+        self.open_libraries = False
+        self._end = b""
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next part of a file; no word is looked for that is longer than what is kept of the last one."""
+        if not self.open_libraries:
+            self.open_libraries = _OPENING.search(self._end + chunk) is not None
+            self._end = (self._end + chunk)[-32:]
 
 
 def load(subject: Subject, path: str, target: Target) -> Verdict:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wheelfuse.abi.producers import read_producers
+from wheelfuse.auditing.loading import PythonSources
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
@@ -82,10 +83,10 @@ def read_wheel_subject(path: Path, label: str) -> Subject:
     with Archive(path) as archive:
         said = statements(archive)
         files: dict[str, SharedObject] = {}
-        problems, unreadable = list(said.problems), []
+        problems, unreadable, sources = list(said.problems), [], PythonSources()
         for member in said.members.values():
             try:
-                wrong = _read_member(archive, member, said, files)
+                wrong = _read_member(archive, member, said, files, sources)
             except InvalidInput as error:
                 unreadable += [
                     Problem(p.what, archive.name, p.member or member.path, p.todo) for p in error.problems
@@ -107,15 +108,25 @@ def read_wheel_subject(path: Path, label: str) -> Subject:
             problems=tuple(problems),
             unreadable=tuple(unreadable),
             size=archive.size,
+            preloads=sources.open_libraries,
         )
 
 
-def _read_member(archive: Archive, member: Member, said: Statements, files: dict[str, SharedObject]) -> str:
+def _read_member(
+    archive: Archive,
+    member: Member,
+    said: Statements,
+    files: dict[str, SharedObject],
+    sources: PythonSources,
+) -> str:
     """Add the member to *files* if it is a shared object; returns what is wrong with its digest, if anything."""
     entry = (said.record or {}).get(member.path)
     known = entry and entry.digest and entry.algorithm in hashlib.algorithms_available
     digest = hashlib.new(entry.algorithm) if entry and known else None
-    with archive.content_beginning(member, MAGIC, [digest] if digest else []) as content:
+    fed = [digest] if digest else []
+    with archive.content_beginning(
+        member, MAGIC, [*fed, sources] if member.path.endswith(".py") else fed
+    ) as content:
         wrong = _digest_problem(entry, digest)
         shared = _shared_object(member.path, content) if content is not None else None
     if shared and not member.is_symlink:
@@ -195,6 +206,7 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
     sizes: dict[str, int] = {}
     files: dict[str, SharedObject] = {}
     unreadable: list[Problem] = []
+    sources = PythonSources()
     for name in paths:
         try:
             sizes[name] = (root / name).stat().st_size
@@ -202,6 +214,8 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
                 continue
             if (shared := read_file(root / name, name)) is not None:
                 files[name] = shared
+            elif name.endswith(".py") and not sources.open_libraries:
+                sources.update((root / name).read_bytes())
         except InvalidInput as error:
             unreadable += [Problem(problem.what, label, name, problem.todo) for problem in error.problems]
         except OSError as error:
@@ -218,6 +232,7 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
         files=files,
         problems=claims.problems,
         unreadable=tuple(unreadable),
+        preloads=sources.open_libraries or not claims.dist_info,
     )
 
 

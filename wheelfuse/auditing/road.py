@@ -15,7 +15,7 @@ from functools import cached_property
 
 from wheelfuse.abi.demangle import demangle, qualified_name
 from wheelfuse.abi.limited_api import limited_api_version
-from wheelfuse.abi.modules import installed_path
+from wheelfuse.abi.modules import installed_path, parse_module
 from wheelfuse.abi.producers import brings
 from wheelfuse.abi.stable import TorchCounterpart, limited_replacement, torch_counterpart
 from wheelfuse.abi.torch import version_key
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Road:
-    """The road of one module: ``goal`` is ``abi3`` or ``libtorch stable ABI``; no steps: it is there already.
+    """The road of one module: ``goal`` is ``abi3`` or ``libtorch stable ABI``; no steps: no symbol is in the way.
 
     ``left`` counts the symbols that have no known replacement. ``advice`` are sentences on the way to take.
     """
@@ -62,6 +62,12 @@ class Road:
     @property
     def count(self) -> int:
         return sum(len(step.symbols) for step in self.steps)
+
+    @property
+    def arrived(self) -> bool:
+        """Whether nothing is left to do: no symbol is in the way, and for abi3 the files are named so."""
+        modules = [parse_module(path) for path in self.files]
+        return not self.steps and (self.goal != ABI3 or all(m is None or bool(m.stable_abi) for m in modules))
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,9 +277,15 @@ def _road_to_torch(parts: Sequence[_Part]) -> Road | None:
     replacements = {symbol: str(found) if found else "" for symbol, found in counterparts.items()}
     floors = [version_key(found.floor) for found in needed if found.floor]
     floors += [found.since for found in counterparts.values() if found and found.since]
-    shown = {symbol: demangle(symbol) for symbol in causes}
+    shown = {symbol: _shown(symbol) for symbol in causes}
     advice = [_oldest_torch(max(floors), counterparts.values())] if floors else []
     return _road(parts, TORCH, _steps(causes, replacements, shown), advice)
+
+
+def _shown(symbol: str) -> str:
+    """The readable form; of an operator without its parameters, which follow from its name and fill lines."""
+    name = qualified_name(symbol)
+    return str(name) if name.scopes[:2] == ("at", "_ops") else demangle(symbol)
 
 
 def _class(symbol: str) -> str:

@@ -34,6 +34,8 @@ _STB_WEAK, _STB_LOCAL = 2, 0
 _VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
 _VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
 _PF_X, _PF_W = 0x1, 0x2
+# What ld.so takes for granted without PT_GNU_STACK: DEFAULT_STACK_PERMS in glibc's stackinfo.h of each machine.
+_STACK_NOT_EXECUTABLE_BY_DEFAULT = ("EM_PPC64", "EM_RISCV", "EM_LOONGARCH")
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 
@@ -307,10 +309,10 @@ def _hardening(elf: ELFFile, dynamic: dict[Any, int]) -> Hardening:
     loaded = [segment["p_flags"] for segment in elf.iter_segments() if segment["p_type"] == "PT_LOAD"]
     flags, flags_1 = dynamic.get("DT_FLAGS", 0), dynamic.get("DT_FLAGS_1", 0)
     now = "DT_BIND_NOW" in dynamic or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW
+    without = str(elf["e_machine"]) not in _STACK_NOT_EXECUTABLE_BY_DEFAULT
     relro = ("full" if now else "partial") if "PT_GNU_RELRO" in segments else "none"
     return Hardening(
-        # Without the header, old kernels and ld.so take the stack for executable on some machines only.
-        executable_stack=bool(segments.get("PT_GNU_STACK", 0) & _PF_X),
+        executable_stack=bool(segments.get("PT_GNU_STACK", _PF_X * without) & _PF_X),
         text_relocations="DT_TEXTREL" in dynamic or bool(flags & _DF_TEXTREL),
         writable_code=any(flags & _PF_X and flags & _PF_W for flags in loaded),
         relro=relro,

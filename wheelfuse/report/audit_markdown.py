@@ -214,7 +214,8 @@ def _road(road: Road) -> Iterator[str]:
     left = f"{count(road.count, 'symbol')} to go, {road.left} without a known replacement"
     yield f"### Road to {text(road.goal)}: {code(road.module)}"
     yield ""
-    yield left if road.steps else "It is there already."
+    there = "It is there already." if road.arrived else "No symbol is in the way."
+    yield left if road.steps else there
     if road.steps:
         yield "\n<details><summary>symbols</summary>\n"
         yield from _table(

@@ -304,7 +304,8 @@ class _Writer:
         files = count(len(road.files), "file")
         yield Text(f"road to {road.goal}: {printable(road.module)}", style="bold")
         if not road.steps:
-            yield Text(f"{printable(road.subject)}, {files}: it is there already", style="green")
+            there = "it is there already" if road.arrived else "no symbol is in the way"
+            yield Text(f"{printable(road.subject)}, {files}: {there}", style="green")
         else:
             left = f"{count(road.count, 'symbol')} to go, {road.left} of them without a known replacement"
             yield from self._wrapped(f"{printable(road.subject)}, {files}: {left}", "")

@@ -43,8 +43,9 @@ def check(subject: Subject) -> Iterator[Finding | NotRun]:
         return
     for paths, item in hopeless:
         yield _of_file(paths, item)
-    if not hopeless and torch_versions(subject) == ():
-        files = all_needs(subject).items()
+    files = all_needs(subject).items()
+    each = all(item.versions or named_version(path) for path, item in files)
+    if not hopeless and each and torch_versions(subject) == ():
         yield RULE.finding(
             "each file finds a torch that exports what it needs, but no single torch serves all of them",
             todo="Build all files with the same torch.",
@@ -54,9 +55,11 @@ def check(subject: Subject) -> Iterator[Finding | NotRun]:
 
 
 def _wanted(paths: tuple[str, ...], item: TorchNeeds) -> bool:
-    """Whether some known torch should load one of the files, and none does."""
+    """Whether some known torch should load one of the files, and none does; what is torn is a rule's of its own."""
     named = [named_version(path) for path in paths]
-    return not item.versions and any(not version or version in versions() for version in named)
+    return (
+        not item.versions and not item.torn and any(not version or version in versions() for version in named)
+    )
 
 
 def _known() -> str:

@@ -1,0 +1,558 @@
+"""What the dynamic linker and CPython make of a file: each rule of theirs on images made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.native import library, module, soabi
+from tests.wheels import build_wheel, metadata
+from wheelfuse.auditing.finding import Finding, Severity
+from wheelfuse.auditing.loading import PythonSources, linker, load
+from wheelfuse.auditing.reading import read_subject
+from wheelfuse.auditing.report import Outcome
+from wheelfuse.auditing.rules.loading import library_out_of_reach, missing_version, undefined_symbol
+from wheelfuse.auditing.subject import Against, Kind, SharedObject, Subject
+from wheelfuse.elf.image import Image, Import, VersionNeed
+from wheelfuse.errors import Problem
+from wheelfuse.target import Target
+from wheelfuse.wheel.metadata import parse_headers
+from wheelfuse.wheel.name import WheelName
+
+LOADS, FAILS, UNPROVED, MISSING = Outcome.LOADS, Outcome.FAILS, Outcome.UNPROVED, Outcome.MISSING
+CP312 = Target(12)
+M = "pkg/_m.cpython-312-x86_64-linux-gnu.so"
+WHEEL = "pkg-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
+
+
+def image(
+    exports: str = "",
+    imports: str = "",
+    *,
+    needed: str = "",
+    runpath: str = "",
+    soname: str = "",
+    rpath: bool = False,
+    versions: str = "",
+    needs: dict[str, str] | None = None,
+    machine: str = "EM_X86_64",
+    kind: str = "ET_DYN",
+) -> Image:
+    """*imports* are ``name``, ``name@version``, or ``name?`` for weak ones."""
+    symbols = (item.partition("@") for item in imports.split())
+    return Image(
+        machine,
+        64,
+        True,
+        kind,
+        soname=soname,
+        needed=tuple(needed.split()),
+        runpath=tuple(filter(None, runpath.split(":"))),
+        has_rpath=rpath,
+        imports=tuple(Import(name.rstrip("?"), version, name.endswith("?")) for name, _, version in symbols),
+        exports=frozenset(exports.split()),
+        version_definitions=frozenset(versions.split()),
+        version_needs=tuple(VersionNeed(name, tuple(text.split())) for name, text in (needs or {}).items()),
+    )
+
+
+def module_image(imports: str = "PyList_New", *, exports: str = "PyInit__m", **more: object) -> Image:
+    return image(exports, imports, **more)  # type: ignore[arg-type]
+
+
+def subject(
+    files: dict[str, Image], wheel: str = WHEEL, *, requires: str = "", preloads: bool = False, **more: object
+) -> Subject:
+    """A wheel with these files, whose Python code opens no libraries by itself."""
+    name = WheelName.parse(wheel)
+    headers = parse_headers(
+        metadata(extra="".join(f"Requires-Dist: {item}\n" for item in requires.split())).encode()
+    )
+    made = Subject(
+        wheel,
+        Kind.WHEEL,
+        name=name,
+        interpreter_tags=name.interpreter_tags,
+        platforms=name.platforms,
+        metadata=headers,
+        sizes=dict.fromkeys((*files, "pkg/__init__.py"), 1),
+        files={path: SharedObject(path, 1, file) for path, file in files.items()},
+        preloads=preloads,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def outcome(files: dict[str, Image], path: str = M, target: Target = CP312) -> Outcome:
+    return load(subject(files), path, target).outcome
+
+
+LIBRARY = image("spam", soname="libspam.so.1")
+
+
+@pytest.mark.parametrize(
+    ("runpath", "place", "expected"),
+    [
+        ("$ORIGIN", "pkg/libspam.so.1", LOADS),
+        ("${ORIGIN}/.", "pkg/libspam.so.1", LOADS),
+        ("/usr/lib:$ORIGIN/../pkg.libs", "pkg.libs/libspam.so.1", LOADS),
+        ("$ORIGIN/nowhere:$ORIGIN/lib", "pkg/lib/libspam.so.1", LOADS),
+        ("$ORIGIN/../../../..", "pkg-1.0.data/data/libspam.so.1", LOADS),
+        ("$ORIGIN/../../../../lib", "pkg-1.0.data/data/lib/libspam.so.1", LOADS),
+        ("$ORIGIN", "pkg-1.0.data/platlib/pkg/libspam.so.1", LOADS),
+        ("$ORIGIN", "pkg.libs/libspam.so.1", FAILS),
+        ("", "pkg/libspam.so.1", FAILS),
+        ("lib", "lib/libspam.so.1", FAILS),
+        # only the name of the file counts, not what it calls itself
+        ("$ORIGIN", "pkg/libspam-1.so", FAILS),
+    ],
+)
+def test_where_a_library_is_looked_for(runpath: str, place: str, expected: Outcome) -> None:
+    files = {M: module_image("spam", needed="libspam.so.1", runpath=runpath), place: LIBRARY}
+    assert outcome(files) is expected
+
+
+@pytest.mark.parametrize(
+    ("of_module", "of_library", "expected"),
+    [
+        ({"runpath": "$ORIGIN"}, {}, FAILS),  # RUNPATH is not inherited
+        ({"runpath": "$ORIGIN", "rpath": True}, {}, LOADS),  # RPATH is
+        ({"runpath": "$ORIGIN", "rpath": True}, {"runpath": "$ORIGIN/x"}, FAILS),  # not past a RUNPATH
+        ({"runpath": "$ORIGIN", "rpath": True}, {"runpath": "$ORIGIN/x", "rpath": True}, LOADS),
+        ({"runpath": "$ORIGIN"}, {"runpath": "$ORIGIN"}, LOADS),
+    ],
+)
+def test_what_libraries_inherit(
+    of_module: dict[str, object], of_library: dict[str, object], expected: Outcome
+) -> None:
+    files = {
+        M: module_image(needed="liba.so", **of_module),
+        "pkg/liba.so": image(needed="libb.so", **of_library),  # type: ignore[arg-type]
+        "pkg/libb.so": image(),
+    }
+    assert outcome(files) is expected
+
+
+@pytest.mark.parametrize("first", ["liba.so", "other/liba.so"])
+def test_what_is_loaded_already_is_not_looked_for(first: str) -> None:
+    """The module finds both; what it loads first satisfies the second, which has no RUNPATH."""
+    files = {
+        M: module_image(needed="liba.so libb.so", runpath="$ORIGIN"),
+        "pkg/liba.so": image(soname="libreal.so.1"),
+        "pkg/libb.so": image(needed="liba.so libreal.so.1"),
+    }
+    assert outcome(files) is LOADS
+
+
+def test_a_file_for_another_machine_is_passed_over() -> None:
+    files = {
+        M: module_image(needed="libspam.so.1", runpath="$ORIGIN/a:$ORIGIN/b"),
+        "pkg/a/libspam.so.1": image(machine="EM_AARCH64"),
+        "pkg/b/libspam.so.1": LIBRARY,
+    }
+    assert outcome(files) is LOADS
+    del files["pkg/b/libspam.so.1"]
+    assert load(subject(files), M, CP312).reasons == (
+        f"{M} needs libspam.so.1, which is nowhere to be found",
+    )
+
+
+def test_a_library_that_is_no_elf_file_ends_the_search() -> None:
+    files = {M: module_image(needed="libspam.so.1", runpath="$ORIGIN/a:$ORIGIN"), "pkg/libspam.so.1": LIBRARY}
+    wheel = subject(files)
+    damaged = replace(wheel, sizes={**wheel.sizes, "pkg/a/libspam.so.1": 9})
+    assert load(wheel, M, CP312).outcome is LOADS
+    assert load(damaged, M, CP312).outcome is FAILS
+    assert "pkg/a/libspam.so.1 is no shared object that can be read" in load(damaged, M, CP312).reasons[0]
+    # A directory holds symbolic links, which are not among its files.
+    tree = replace(damaged, kind=Kind.DIRECTORY)
+    assert load(tree, M, CP312).outcome is LOADS
+
+
+@pytest.mark.parametrize(
+    ("needed", "wheel", "expected"),
+    [
+        ("libc.so.6 libstdc++.so.6 ld-linux-x86-64.so.2 libX11.so.6", WHEEL, LOADS),
+        ("libc.musl-x86_64.so.1", WHEEL.replace("manylinux_2_17", "musllinux_1_2"), LOADS),
+        ("libc.musl-x86_64.so.1", WHEEL, FAILS),
+        ("libX11.so.6", WHEEL.replace("manylinux_2_17", "musllinux_1_2"), UNPROVED),
+        ("libspam.so.1", WHEEL, FAILS),
+        ("libspam.so.1", WHEEL.replace("manylinux_2_17", "linux"), UNPROVED),
+        ("libspam-0123abcd.so.1", WHEEL.replace("manylinux_2_17", "linux"), FAILS),  # auditwheel's own
+        ("libEGL.so.1", WHEEL, UNPROVED),  # of desktops, which PySide counts on
+        ("libEGL-0123abcd.so.1", WHEEL, FAILS),
+        ("libcudart.so.12", WHEEL, UNPROVED),
+        ("libpython3.12.so.1.0", WHEEL, UNPROVED),
+    ],
+)
+def test_a_library_that_is_not_in_the_wheel(needed: str, wheel: str, expected: Outcome) -> None:
+    path = M.replace("gnu", "musl") if "musl" in wheel else M
+    assert load(subject({path: module_image(needed=needed)}, wheel), path, CP312).outcome is expected
+
+
+def test_another_distribution_may_bring_a_library() -> None:
+    files = {M: module_image(needed="libspam.so.1", runpath="$ORIGIN/../spam/lib")}
+    assert load(subject(files), M, CP312).outcome is FAILS
+    assert load(subject(files, requires="spam"), M, CP312).outcome is UNPROVED
+    inside = {M: module_image(needed="libspam.so.1", runpath="$ORIGIN/../pkg.libs")}
+    assert load(subject(inside, requires="spam"), M, CP312).outcome is FAILS
+    assert load(subject(inside, requires="spam", preloads=True), M, CP312).outcome is UNPROVED
+
+
+def test_a_single_file_cannot_tell_what_lies_beside_it() -> None:
+    alone = Subject("x", Kind.FILE, files={M: SharedObject(M, 1, module_image(needed="libx-0123abcd.so"))})
+    verdict = load(alone, M, CP312)
+    assert (verdict.outcome, verdict.reasons) == (
+        UNPROVED,
+        (f"{M} needs libx-0123abcd.so, and only this file was given",),
+    )
+
+
+def test_a_library_with_a_known_supplier_is_assumed() -> None:
+    verdict = load(subject({M: module_image("PyList_New cudaMalloc", needed="libcudart.so.12")}), M, CP312)
+    assert verdict.outcome is UNPROVED
+    assert verdict.assumed == ("libcudart.so.12 (nvidia-cuda-runtime-cu12)",)
+    assert verdict.reasons == (f"{M} needs libcudart.so.12, which nvidia-cuda-runtime-cu12 has to supply",)
+
+
+@pytest.mark.parametrize(
+    ("exports", "expected"),
+    [("cudaMalloc", LOADS), ("cudaMalloc cudaFree", LOADS), ("cudaFree", FAILS)],
+)
+def test_with_real_libraries_nothing_is_assumed(exports: str, expected: Outcome) -> None:
+    found = {"libcudart.so.12": image(exports, "dlopen@GLIBC_2.2.5", needed="libc.so.6")}
+    wheel = subject(
+        {M: module_image("cudaMalloc", needed="libcudart.so.12")}, against=Against(libraries=found)
+    )
+    verdict = load(wheel, M, CP312)
+    assert (verdict.outcome, verdict.assumed) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        ("torch_get_thread_idx", LOADS),
+        ("aoti_torch_get_data_ptr", LOADS),
+        ("_ZN2at6nothingEv", UNPROVED),  # the table is of CPU builds
+        ("spam", UNPROVED),
+    ],
+)
+def test_what_torch_exports_is_known(symbol: str, expected: Outcome) -> None:
+    verdict = load(subject({M: module_image(symbol, needed="libtorch.so libc10.so")}), M, CP312)
+    assert verdict.outcome is expected
+    assert verdict.assumed == ("libtorch.so (torch)", "libc10.so (torch)")
+
+
+OUT_OF_REACH = {M: module_image(needed="libspam.so.1"), "pkg.libs/libspam.so.1": LIBRARY}
+OTHER = "pkg/_n.cpython-312-x86_64-linux-gnu.so"
+
+
+def test_a_library_out_of_reach_fails_unless_something_may_have_loaded_it() -> None:
+    reason = f"{M} needs libspam.so.1, which is at pkg.libs/libspam.so.1, where nothing makes the linker look"
+    for preloads, expected in ((False, FAILS), (True, UNPROVED)):
+        verdict = load(subject(OUT_OF_REACH, preloads=preloads), M, CP312)
+        assert (verdict.outcome, verdict.reasons) == (expected, (reason,))
+    finds_it = module_image(exports="PyInit__n", needed="libspam.so.1", runpath="$ORIGIN/../pkg.libs")
+    assert outcome({**OUT_OF_REACH, OTHER: finds_it}) is UNPROVED
+
+
+def test_a_file_that_holds_the_name_of_a_library_may_open_it() -> None:
+    wheel = subject({**OUT_OF_REACH, "pkg/opener.so": image()})
+    opener = wheel.files["pkg/opener.so"]
+    named = replace(opener, producers=replace(opener.producers, opens=("libspam.so.1",)))
+    assert load(replace(wheel, files={**wheel.files, "pkg/opener.so": named}), M, CP312).outcome is UNPROVED
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ("spam", LOADS),
+        ("eggs", FAILS),
+        ("eggs?", LOADS),  # weak
+        ("spam@SPAM_1", LOADS),
+        ("eggs@SPAM_1", FAILS),
+        ("sqrt dlopen pthread_create", LOADS),  # what every CPython has loaded
+        ("nosuch@GLIBC_2.2.5", LOADS),  # the matter of the platform rules
+        ("inflate", FAILS),  # nobody has loaded libz
+        ("_ZSt4cout", FAILS),
+    ],
+)
+def test_symbols_in_sight(imports: str, expected: Outcome) -> None:
+    needs = {"libspam.so.1": "SPAM_1", "libc.so.6": "GLIBC_2.2.5"}
+    files = {
+        M: module_image(imports, needed="libspam.so.1 libc.so.6", runpath="$ORIGIN", needs=needs),
+        "pkg/libspam.so.1": replace(LIBRARY, version_definitions=frozenset({"SPAM_1"})),
+        "pkg/libeggs.so": image("eggs"),
+    }
+    assert outcome(files) is expected
+
+
+@pytest.mark.parametrize(
+    ("needed", "symbol", "expected"),
+    [
+        ("libz.so.1", "inflate", LOADS),
+        ("libz.so.1", "spam", FAILS),
+        ("libstdc++.so.6", "_ZNSt6thread4joinEv", UNPROVED),
+        ("libstdc++.so.6", "__cxa_throw", UNPROVED),
+        ("libstdc++.so.6", "_ZN4spam4eggsEv", FAILS),
+        ("libX11.so.6", "XOpenDisplay", UNPROVED),
+    ],
+)
+def test_symbols_without_version_of_system_libraries(needed: str, symbol: str, expected: Outcome) -> None:
+    assert outcome({M: module_image(symbol, needed=needed)}) is expected
+
+
+def test_a_copy_of_a_system_library_in_the_wheel_counts_instead() -> None:
+    files = {
+        M: module_image(
+            "new@GLIBCXX_3.4.30",
+            needed="libstdc++.so.6",
+            runpath="$ORIGIN",
+            needs={"libstdc++.so.6": "GLIBCXX_3.4.30"},
+        ),
+        "pkg/libstdc++.so.6": image("old", versions="GLIBCXX_3.4", soname="libstdc++.so.6"),
+    }
+    assert load(subject(files), M, CP312).reasons == (
+        f"{M} needs GLIBCXX_3.4.30 of pkg/libstdc++.so.6, which does not define it",
+        f"undefined symbol new in {M}",
+    )
+
+
+def test_symbols_of_a_library_are_sought_in_all_that_the_module_brings_in() -> None:
+    files = {
+        M: module_image(needed="liba.so libb.so", runpath="$ORIGIN", exports="PyInit__m of_module"),
+        "pkg/liba.so": image(imports="of_b of_module"),
+        "pkg/libb.so": image("of_b"),
+    }
+    assert outcome(files) is LOADS
+    assert load(subject(files), "pkg/liba.so", CP312).outcome is FAILS  # opened by itself
+
+
+@pytest.mark.parametrize(("versions", "expected"), [("SPAM_1 SPAM_2", LOADS), ("SPAM_1", FAILS), ("", LOADS)])
+def test_versions_are_asked_only_of_libraries_that_define_some(versions: str, expected: Outcome) -> None:
+    files = {
+        M: module_image(needed="libspam.so.1", runpath="$ORIGIN", needs={"libspam.so.1": "SPAM_2"}),
+        "pkg/libspam.so.1": replace(LIBRARY, version_definitions=frozenset(versions.split())),
+    }
+    assert outcome(files) is expected
+
+
+@pytest.mark.parametrize(
+    ("symbol", "target", "expected"),
+    [
+        ("_PyThreadState_UncheckedGet", 12, LOADS),
+        ("_PyThreadState_UncheckedGet", 13, FAILS),
+        ("PyThreadState_GetUnchecked", 12, FAILS),
+        ("_PyNobody_KnowsThis", 12, UNPROVED),  # a later micro release may
+        ("PyNobody_KnowsThis", 12, FAILS),
+        ("PyList_New", 17, UNPROVED),  # no table
+    ],
+)
+def test_symbols_of_the_interpreter(symbol: str, target: int, expected: Outcome) -> None:
+    path = soabi("pkg/_m", Target(target))
+    assert outcome({path: module_image(symbol)}, path, Target(target)) is expected
+
+
+def test_what_a_library_defines_is_not_asked_of_the_interpreter() -> None:
+    files = {
+        M: module_image("PyGreenlet_Type", needed="libspam.so.1", runpath="$ORIGIN"),
+        "pkg/libspam.so.1": image("PyGreenlet_Type"),
+    }
+    assert outcome(files) is LOADS
+
+
+@pytest.mark.parametrize(
+    ("file", "target", "exports", "expected"),
+    [
+        ("_m.cpython-312-x86_64-linux-gnu.so", "cp312", "PyInit__m", LOADS),
+        ("_m.cpython-312-x86_64-linux-gnu.so", "cp313", "PyInit__m", MISSING),
+        ("_m.cpython-312-aarch64-linux-gnu.so", "cp312", "PyInit__m", MISSING),
+        ("_m.cpython-312.so", "cp312", "PyInit__m", MISSING),
+        ("_m.cpython-312-x86_64-linux-gnu.so", "cp312", "PyInit__n", FAILS),
+        ("_m.cpython-312-x86_64-linux-gnu.so", "cp312", "PyModExport__m", FAILS),
+        ("_m.cpython-315-x86_64-linux-gnu.so", "cp315", "PyModExport__m", LOADS),
+        ("_m.abi3.so", "cp310", "PyInit__m", LOADS),
+        ("_m.abi3.so", "cp314t", "PyInit__m", FAILS),
+        ("_m.abi3.so", "cp315t", "PyInit__m", MISSING),
+        ("_m.abi3t.so", "cp315t", "PyModExport__m", LOADS),
+        ("_m.abi3t.so", "cp314t", "PyModExport__m", MISSING),
+        ("_m.so", "cp312", "PyInit__m", LOADS),
+        ("_m.so", "cp312", "PyModExport__m", FAILS),
+        ("_ñ.so", "cp312", "PyInitU__ida", LOADS),
+    ],
+)
+def test_what_import_wants_of_the_file_itself(
+    file: str, target: str, exports: str, expected: Outcome
+) -> None:
+    path = f"pkg/{file}"
+    assert outcome({path: module_image(exports=exports)}, path, Target.parse(target)) is expected
+
+
+def test_what_nothing_can_import_is_judged_as_a_library() -> None:
+    """torch.ops.load_library opens such files, whatever they are called."""
+    path = "pkg/lib/libspam.abi3.so"
+    assert outcome({path: image("spam")}, path) is LOADS
+    assert outcome({path: image("spam", "PyList_New")}, path) is FAILS
+
+
+def test_a_file_for_another_machine_or_a_program_is_refused() -> None:
+    assert load(subject({M: module_image(machine="EM_AARCH64")}), M, CP312).reasons == (
+        "a 64-bit file for EM_AARCH64, not for the machine of the tags",
+    )
+    assert outcome({M: module_image(kind="ET_EXEC")}) is FAILS
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ("", FAILS),
+        ("unreadable ELF file: ValueError: a segment reaches beyond the end of the file", FAILS),
+        ("unreadable ELF file: ValueError: the section headers reach beyond the end of the file", UNPROVED),
+    ],
+)
+def test_a_file_that_cannot_be_read(problem: str, expected: Outcome) -> None:
+    """Loaders do without section headers: kiwisolver cut in half still loads."""
+    unreadable = (Problem(problem, "", M),) if problem else ()
+    assert load(subject({}, unreadable=unreadable), M, CP312).outcome is expected
+    assert load(subject({}, unreadable=unreadable), M, Target(13)).outcome is MISSING
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("ctypes.CDLL(path)", True),
+        ("from ctypes import cdll", True),
+        ("ffi.dlopen(name)", True),
+        ("sys.setdlopenflags(os.RTLD_GLOBAL | os.RTLD_NOW)", True),
+        ("numpy.ctypeslib.load_library('x', '.')", True),
+        ("import ctypes\nctypes.c_int(3)", False),
+        ("torch.cuda.is_available()", False),
+    ],
+)
+def test_python_code_that_opens_libraries(source: str, expected: bool, tmp_path: Path) -> None:
+    sources = PythonSources()
+    for place in range(0, len(source), 3):
+        sources.update(source[place : place + 3].encode())
+    assert sources.open_libraries is expected
+    wheel = build_wheel(tmp_path, "cp312", {"pkg/a.py": source, "pkg/b.py": "", "pkg/text": "ctypes.CDLL"})
+    assert read_subject(wheel).preloads is expected
+
+
+def test_the_linker_of_a_subject_is_made_once() -> None:
+    wheel = subject({M: module_image()})
+    assert linker(wheel) is linker(wheel)
+    assert linker(replace(wheel)) is not linker(wheel)
+
+
+# -- rules
+
+
+def found(rule: object, wheel: Subject) -> list[Finding]:
+    items = list(rule.check(wheel))  # type: ignore[attr-defined]
+    assert all(isinstance(item, Finding) and item.code == rule.RULE.code for item in items)  # type: ignore[attr-defined]
+    return items
+
+
+def linked_module(directory: Path, source: str, **files: bytes) -> Subject:
+    """A real wheel: a module that was linked to a library, and the library that it comes with."""
+    target = Target(12)
+    made_against = library("int spam(void) { return 1; } int eggs(void) { return 2; }", "libspam.so.1")
+    built = module(
+        "_m",
+        target,
+        body="spam(); eggs();",
+        declare="int spam(void); int eggs(void);",
+        beside={"libspam.so.1": made_against},
+    )
+    contents = {"pkg/__init__.py": b"", M: built, "pkg/libspam.so.1": library(source, "libspam.so.1")}
+    return read_subject(build_wheel(directory, "cp312", contents | files))
+
+
+def test_a_symbol_that_the_library_lacks(tmp_path: Path) -> None:
+    good = linked_module(tmp_path / "good", "int spam(void) { return 1; } int eggs(void) { return 2; }")
+    assert found(undefined_symbol, good) == []
+    assert load(good, M, CP312).outcome is LOADS
+
+    (finding,) = found(undefined_symbol, linked_module(tmp_path / "bad", "int spam(void) { return 1; }"))
+    assert finding.message == "import fails: undefined symbol eggs"
+    assert (finding.path, finding.severity, finding.details) == (M, Severity.ERROR, ("eggs",))
+    assert finding.todo.startswith("Link what defines it")
+
+
+def test_the_library_that_should_have_the_symbol_is_named() -> None:
+    needs = {"libspam.so.1": "SPAM_1"}
+    files = {
+        path: module_image("eggs@SPAM_1 ham@SPAM_1", exports=f"PyInit_{name}", needed="libspam.so.1", runpath="$ORIGIN",
+                           needs=needs)
+        for name, path in (("_m", M), ("_n", OTHER))
+    }  # fmt: skip
+    wheel = subject(
+        {**files, "pkg/libspam.so.1": replace(LIBRARY, version_definitions=frozenset({"SPAM_1"}))}
+    )
+    (finding,) = found(undefined_symbol, wheel)
+    assert finding.message == (
+        "import fails: undefined symbol eggs and 1 more in 2 files; libspam.so.1 should have it"
+    )
+    assert finding.details == ("eggs (libspam.so.1)", "ham (libspam.so.1)", M, OTHER)
+
+
+def test_a_symbol_that_only_an_unlinked_library_has() -> None:
+    files = {M: module_image("eggs"), "pkg/libeggs.so": image("eggs")}
+    (finding,) = found(undefined_symbol, subject(files))
+    assert finding.message == "import fails: undefined symbol eggs; pkg/libeggs.so has it, but is not linked"
+    assert finding.severity is Severity.ERROR
+    (finding,) = found(undefined_symbol, subject(files, preloads=True))
+    assert (
+        finding.message == "import may fail: undefined symbol eggs; pkg/libeggs.so has it, but is not linked"
+    )
+    assert finding.severity is Severity.WARNING
+
+
+def test_no_undefined_symbol_is_claimed_where_a_library_is_unknown() -> None:
+    """Nor one of CPython, which rules of their own report, nor one in a file that no CPython imports."""
+    assert found(undefined_symbol, subject({M: module_image("eggs", needed="libcudart.so.12")})) == []
+    assert found(undefined_symbol, subject({M: module_image("eggs", needed="libgone-0123abcd.so")})) == []
+    assert found(undefined_symbol, subject({M: module_image("PyThreadState_GetUnchecked")})) == []
+    assert found(undefined_symbol, subject({M: module_image(), "pkg/plugin.so": image(imports="eggs")})) == []
+
+
+def test_a_library_out_of_reach_is_found() -> None:
+    fine = {**OUT_OF_REACH, M: module_image(needed="libspam.so.1", runpath="$ORIGIN/../pkg.libs")}
+    assert found(library_out_of_reach, subject(fine)) == []
+    (finding,) = found(library_out_of_reach, subject(OUT_OF_REACH))
+    assert finding.message == (
+        "import fails: it needs libspam.so.1, which is at pkg.libs/libspam.so.1, where nothing makes the linker look"
+    )
+    assert (finding.path, finding.severity) == (M, Severity.ERROR)
+    assert "RUNPATH" in finding.todo
+    two = {**OUT_OF_REACH, OTHER: module_image(exports="PyInit__n", needed="libspam.so.1")}
+    (finding,) = found(library_out_of_reach, subject(two, preloads=True))
+    assert finding.message.startswith(
+        "import fails unless something loads the library before: 2 files need libspam.so.1, which is at "
+    )
+    assert (finding.details, finding.severity) == ((M, OTHER), Severity.WARNING)
+
+
+def test_a_library_that_is_no_elf_file_is_out_of_reach(tmp_path: Path) -> None:
+    wheel = linked_module(tmp_path, "int spam;", **{"pkg/libspam.so.1": b"libspam.so.1.0"})
+    (finding,) = found(library_out_of_reach, wheel)
+    assert finding.message == (
+        "import fails: it needs libspam.so.1, but pkg/libspam.so.1 is no shared object that can be read"
+    )
+
+
+def test_a_version_that_the_library_lacks() -> None:
+    def wheel(versions: str) -> Subject:
+        asked = module_image(
+            needed="libspam.so.1", runpath="$ORIGIN", needs={"libspam.so.1": "SPAM_2 SPAM_3"}
+        )
+        brought = replace(LIBRARY, version_definitions=frozenset(versions.split()))
+        return subject({M: asked, "pkg/libspam.so.1": brought})
+
+    assert found(missing_version, wheel("SPAM_1 SPAM_2 SPAM_3")) == []
+    (finding,) = found(missing_version, wheel("SPAM_1"))
+    assert finding.message == (
+        "import fails: it needs version SPAM_2 and 1 more of pkg/libspam.so.1, which does not define it"
+    )
+    assert (finding.path, finding.details, finding.severity) == (M, ("SPAM_2", "SPAM_3"), Severity.ERROR)
