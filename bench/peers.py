@@ -62,6 +62,7 @@ class Run:
     exit_code: int
     seconds: float
     stdout: str
+    stderr: str
 
 
 def run(command: list[str], times: int) -> Run:
@@ -71,7 +72,7 @@ def run(command: list[str], times: int) -> Run:
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         best = min(best, time.perf_counter() - start)
-    return Run(done.returncode, best, done.stdout)
+    return Run(done.returncode, best, done.stdout, done.stderr)
 
 
 # --- what the tools say ---
@@ -242,6 +243,8 @@ def compare(given: Input, times: int) -> None:
         str(given.wheel),
     ]
     ours = run(command, times)
+    if ours.exit_code not in (0, 1):
+        sys.exit(f"{given.name}: wheelfuse failed\n{ours.stderr}")
     report = json.loads(ours.stdout)
     codes = sorted(
         {f"{found['code']} {found['severity']}" for found in _findings(report) if found["severity"] != "info"}

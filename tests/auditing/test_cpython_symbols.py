@@ -14,7 +14,7 @@ import pytest
 from tests.auditing import facts
 from tests.auditing.wheel_subjects import found, lines, loose, not_run, shared, wheel
 from tests.wheels import build_wheel
-from wheelfuse.auditing.cpython_symbols import needs, unlimited
+from wheelfuse.auditing.cpython_symbols import unlimited
 from wheelfuse.auditing.finding import Severity
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.rules.coverage import missing_module
@@ -380,7 +380,7 @@ DEEP_GEMM = "vllm/third_party/deep_gemm/_C.cpython-3{}-x86_64-linux-gnu.so"
 @pytest.mark.parametrize("minor", ONLY)
 def test_what_deep_gemm_needs_beyond_the_limited_api(minor: int) -> None:
     subject = facts.subject(VLLM)
-    assert set(unlimited(needs(subject, DEEP_GEMM.format(minor)))) == EVERYWHERE | ONLY[minor]
+    assert set(unlimited(subject.tree.unmet(DEEP_GEMM.format(minor)))) == EVERYWHERE | ONLY[minor]
 
 
 @pytest.mark.parametrize("minor", ONLY)
@@ -393,7 +393,7 @@ def test_what_the_older_deep_gemm_needs_beyond_the_limited_api(minor: int) -> No
         "_PyObject_MakeTpCall",
         "_Py_CheckFunctionResult",
     }
-    assert set(unlimited(needs(subject, DEEP_GEMM.format(minor)))) == (EVERYWHERE | ONLY[minor]) - newer
+    assert set(unlimited(subject.tree.unmet(DEEP_GEMM.format(minor)))) == (EVERYWHERE | ONLY[minor]) - newer
 
 
 @pytest.mark.parametrize("name", [VLLM, OLDER_VLLM])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.elf.symbols import SymbolObject
 from tests.native import library, module, soabi
 from tests.wheels import build_wheel, metadata
 from wheelfuse.auditing.finding import Finding, Severity
@@ -234,7 +237,7 @@ def test_with_real_libraries_nothing_is_assumed(exports: str, expected: Outcome)
     [
         ("torch_get_thread_idx", LOADS),
         ("aoti_torch_get_data_ptr", LOADS),
-        ("_ZN2at6nothingEv", UNPROVED),  # the table is of CPU builds
+        ("_ZN2at6nothingEv", UNPROVED),  # of a torch that the table does not know
         ("spam", UNPROVED),
     ],
 )
@@ -443,6 +446,111 @@ def test_the_linker_of_a_subject_is_made_once() -> None:
     wheel = subject({M: module_image()})
     assert linker(wheel) is linker(wheel)
     assert linker(replace(wheel)) is not linker(wheel)
+
+
+# -- held against the linker of this machine
+
+SPAM = "int spam(void) { return 1; }"
+A = "int spam(void); int a(void) { return spam(); }"
+OLD = "-Wl,--disable-new-dtags"
+FOREIGN = SymbolObject(64, "<", 183).build(exports=["spam"], soname="libspam.so")
+
+
+def versioned(directory: Path, version: str) -> bytes:
+    script = directory / version
+    script.write_text(f"{version} {{ global: *; }};")
+    return library(SPAM, "libspam.so", f"-Wl,--version-script={script}")
+
+
+def layouts(directory: Path) -> dict[str, dict[str, bytes]]:
+    """Files of wheels, by what they try; ``pkg/top.so`` is what is opened."""
+    spam = library(SPAM, "libspam.so")
+    plain = library(A, "liba.so", beside={"libspam.so": spam})
+
+    def top(*flags: str, runpath: str = "$ORIGIN", **beside: bytes) -> bytes:
+        libraries = {f"{name}.so": content for name, content in beside.items()}
+        return library(
+            "int spam(void); int (*use)(void) = spam;", "", *flags, runpath=runpath, beside=libraries
+        )
+
+    through_a = library(
+        "int a(void); int (*use)(void) = a;", "", runpath="$ORIGIN/lib", beside={"liba.so": plain}
+    )
+    by_rpath = library(
+        "int a(void); int (*use)(void) = a;", "", f"{OLD},-rpath,$ORIGIN/lib", beside={"liba.so": plain}
+    )
+    a_with_runpath = library(A, "liba.so", runpath="$ORIGIN/x", beside={"libspam.so": spam})
+    v1, v2 = versioned(directory, "SPAM_1"), versioned(directory, "SPAM_2")
+    two = {"pkg/lib/liba.so": plain, "pkg/lib/libspam.so": spam}
+    return {
+        "found by RUNPATH": {"pkg/top.so": top(libspam=spam), "pkg/libspam.so": spam},
+        "not on RUNPATH": {"pkg/top.so": top(libspam=spam), "pkg/lib/libspam.so": spam},
+        "RUNPATH is not inherited": {"pkg/top.so": through_a, **two},
+        "RPATH is inherited": {"pkg/top.so": by_rpath, **two},
+        "RUNPATH ends RPATH": {"pkg/top.so": by_rpath, **two, "pkg/lib/liba.so": a_with_runpath},
+        "loaded already, by soname": {
+            "pkg/top.so": top(libother=library("int x;", "libother.so"), libspam=spam),
+            "pkg/libother.so": spam,
+            "elsewhere/libspam.so": spam,
+        },
+        "named by a path": {"pkg/top.so": top(libspam=library(SPAM)), "pkg/libspam.so": spam},
+        "for another machine, then right": {
+            "pkg/top.so": top(runpath="$ORIGIN/x:$ORIGIN", libspam=spam),
+            "pkg/x/libspam.so": FOREIGN,
+            "pkg/libspam.so": spam,
+        },
+        "for another machine": {"pkg/top.so": top(libspam=spam), "pkg/libspam.so": FOREIGN},
+        "no ELF file, then right": {
+            "pkg/top.so": top(runpath="$ORIGIN/x:$ORIGIN", libspam=spam),
+            "pkg/x/libspam.so": b"libspam.so.1",
+            "pkg/libspam.so": spam,
+        },
+        "version there": {"pkg/top.so": top(libspam=v1), "pkg/libspam.so": v1},
+        "other version": {"pkg/top.so": top(libspam=v1), "pkg/libspam.so": v2},
+        "no version at all": {"pkg/top.so": top(libspam=v1), "pkg/libspam.so": spam},
+        "version not asked": {"pkg/top.so": top(libspam=spam), "pkg/libspam.so": v1},
+        "undefined": {"pkg/top.so": library("int none(void); int (*use)(void) = none;")},
+        "undefined in a library": {"pkg/top.so": top(libspam=spam), "pkg/libspam.so": library(f"{SPAM}{A[:16]}"
+            "int none(void); int (*use)(void) = none;", "libspam.so")},
+        "weak": {"pkg/top.so": library("__attribute__((weak)) int none(void); int (*use)(void) = none;")},
+        "of libm, not linked": {"pkg/top.so": library("double tgamma(double); double (*use)(double) = tgamma;")},
+        "of libz, not linked": {"pkg/top.so": library("int inflateMark(void); int (*use)(void) = inflateMark;")},
+        "hidden in the library": {
+            "pkg/top.so": top(libspam=spam),
+            "pkg/libspam.so": library(f'__attribute__((visibility("hidden"))) {SPAM}', "libspam.so"),
+        },
+    }  # fmt: skip
+
+
+def test_the_linker_of_this_machine_agrees(tmp_path: Path) -> None:
+    probe = "import ctypes, os, sys; ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW)"
+    agreed = {}
+    for number, (what, files) in enumerate(layouts(tmp_path).items()):
+        root = tmp_path / str(number)
+        wheel = read_subject(build_wheel(root, "cp312", {**files, "pkg/__init__.py": ""}))
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+        done = subprocess.run(
+            [sys.executable, "-c", probe, root / "pkg/top.so"], capture_output=True, text=True
+        )
+        happened = FAILS if done.returncode else LOADS
+        verdict = load(wheel, "pkg/top.so", CP312)
+        assert verdict.outcome is happened, (what, verdict.reasons, done.stderr)
+        agreed[what] = happened
+    assert {what for what, happened in agreed.items() if happened is FAILS} == {
+        "not on RUNPATH",
+        "named by a path",
+        "RUNPATH is not inherited",
+        "RUNPATH ends RPATH",
+        "for another machine",
+        "no ELF file, then right",
+        "other version",
+        "undefined",
+        "undefined in a library",
+        "of libz, not linked",
+        "hidden in the library",
+    }
 
 
 # -- rules

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 
-from wheelfuse.abi.cpython import is_cpython_symbol
+from wheelfuse.abi.cpython import history, is_cpython_symbol
 from wheelfuse.abi.modules import ModuleName, extension_module
+from wheelfuse.abi.platform import is_system_library
 from wheelfuse.elf.linkage import Linkage
 
 
@@ -45,6 +46,25 @@ class Tree(Linkage):
     def exporting(self, symbol: str) -> frozenset[str]:
         """The files that define a symbol, one that is spelt like CPython's."""
         return self._exporters.get(symbol, frozenset())
+
+    def unmet(self, path: str) -> frozenset[str]:
+        """What a file needs that is spelt like CPython's and that no library which it links defines."""
+        linked = self.reached_from(path) - {path}
+        return frozenset(name for name in self.cpython_imports(path) if not linked & self.exporting(name))
+
+    def may_come_from_elsewhere(self, path: str, symbol: str) -> bool:
+        """Whether something else than CPython may define a symbol that a file needs and CPython lacks.
+
+        That is a file of the tree that is not linked, but may be loaded by then; or, if no CPython knows the symbol,
+        a library from outside.
+        """
+        if self.exporting(symbol) - {path}:
+            return True
+        return history(symbol) is None and any(
+            not providers and not is_system_library(name)
+            for other in self.reached_from(path)
+            for name, providers in self.edges(other)
+        )
 
     def reached_from(self, path: str) -> frozenset[str]:
         """The file and all that it links within the wheel, directly or through others."""

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table, history, table
 from wheelfuse.abi.limited_api import limited_api_version
-from wheelfuse.abi.modules import ModuleName
 from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.target import Target
 from wheelfuse.wheel.requires_python import admits
 
-_SYSTEM = re.compile(r"(lib(c|m|stdc\+\+|gcc_s|pthread|dl|rt|util)\.so|ld-)")
 _ENTRY_POINT = re.compile(r"(?:PyInitU?|PyModExportU?)_\w+")
 
 
@@ -25,13 +23,6 @@ class Missing:
     targets: tuple[Target, ...]
     message: str
     certain: bool
-
-
-def needs(subject: Subject, path: str) -> frozenset[str]:
-    """What a file needs that is spelt like CPython's, without what the libraries that it links define."""
-    tree = subject.tree
-    linked = tree.reached_from(path) - {path}
-    return frozenset(name for name in tree.cpython_imports(path) if not linked & tree.exporting(name))
 
 
 def loaders(subject: Subject, path: str) -> tuple[Target, ...]:
@@ -52,7 +43,7 @@ def missing(subject: Subject, path: str) -> tuple[Missing, ...]:
     alone = not targets and subject.files[path].module is None
     found: dict[str, dict[Target, ImportProblem]] = {}
     for target in subject.known_targets if alone else targets:
-        for problem in check_imports(needs(subject, path), target):
+        for problem in check_imports(subject.tree.unmet(path), target):
             found.setdefault(problem.symbol, {})[target] = problem
     return tuple(
         Missing(
@@ -61,23 +52,10 @@ def missing(subject: Subject, path: str) -> tuple[Missing, ...]:
             min(problems.items())[1].message,
             not alone
             and all(problem.certain for problem in problems.values())
-            and not _doubt(subject, path, symbol),
+            and not subject.tree.may_come_from_elsewhere(path, symbol),
         )
         for symbol, problems in sorted(found.items())
         if not alone or len(problems) == len(subject.known_targets)
-    )
-
-
-def _doubt(subject: Subject, path: str, symbol: str) -> bool:
-    """Whether something else than CPython may define a symbol: a file that is not linked but may be loaded by then,
-    or, if no CPython knows the symbol, a library from elsewhere."""
-    tree = subject.tree
-    if tree.exporting(symbol) - {path}:
-        return True
-    return history(symbol) is None and any(
-        not providers and not _SYSTEM.match(name)
-        for other in tree.reached_from(path)
-        for name, providers in tree.edges(other)
     )
 
 
@@ -90,12 +68,6 @@ def satisfied(names: Iterable[str]) -> tuple[Target, ...]:
 def unlimited(names: Iterable[str]) -> tuple[str, ...]:
     """Those of CPython's symbols that are in the limited API of no version, sorted."""
     return tuple(sorted(name for name in names if history(name) and limited_api_version(name) is None))
-
-
-def initialises(file: SharedObject, module: ModuleName) -> bool:
-    """Whether the file has an entry point under the name that it bears; import puts ``_`` for ``-``."""
-    short = module.short
-    return file.image.initialises(short.replace("-", "_") if short.isascii() else short)
 
 
 def entry_points(file: SharedObject) -> tuple[str, ...]:

@@ -565,15 +565,23 @@ def _place(path: str) -> str:
 
 def _sought(user: _Mapped, needed: str) -> Iterator[str]:
     """The places in site-packages where the linker looks for a library, in order."""
+    if "/" in needed:  # a path, for which RUNPATH does not count
+        yield from _expanded(user, needed)
+        return
     own = user.image.runpath and not user.image.has_rpath
     link: _Mapped | None = user
     while link:
-        if link.origin is not None and (own or link.image.has_rpath):
+        if own or link.image.has_rpath:
             for directory in link.image.runpath:
-                expanded = directory.replace("${ORIGIN}", "$ORIGIN")
-                if expanded.startswith("$ORIGIN"):
-                    yield posixpath.normpath(f"{link.origin or '.'}/{expanded[len('$ORIGIN') :]}/{needed}")
+                yield from _expanded(link, f"{directory}/{needed}")
         link = None if own else link.loader
+
+
+def _expanded(mapped: _Mapped, path: str) -> Iterator[str]:
+    """Where a path below ``$ORIGIN`` is, from site-packages; nothing for others."""
+    relative = path.replace("${ORIGIN}", "$ORIGIN")
+    if mapped.origin is not None and relative.startswith("$ORIGIN"):
+        yield posixpath.normpath(f"{mapped.origin or '.'}/{relative[len('$ORIGIN') :]}")
 
 
 def _version_problems(mapping: _Mapping) -> Iterator[VersionProblem]:

@@ -20,7 +20,7 @@ from wheelfuse.abi.producers import brings
 from wheelfuse.abi.stable import TorchCounterpart, limited_replacement, torch_counterpart
 from wheelfuse.abi.torch import version_key
 from wheelfuse.auditing import libtorch
-from wheelfuse.auditing.cpython_symbols import needs, unlimited
+from wheelfuse.auditing.cpython_symbols import unlimited
 from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.target import Target
 
@@ -95,7 +95,7 @@ class _Part:
 
     @cached_property
     def cpython(self) -> frozenset[str]:
-        return needs(self.subject, self.path)
+        return self.subject.tree.unmet(self.path)
 
     @cached_property
     def torch(self) -> libtorch.TorchNeeds | None:

@@ -109,37 +109,11 @@ def _loaded_problems(tree: Tree, path: str, target: Target) -> Iterator[tuple[st
                 yield loaded, judged
 
 
-_SYSTEM = (
-    "libc.so",
-    "libm.so",
-    "libstdc++.so",
-    "libgcc_s.so",
-    "libpthread.so",
-    "libdl.so",
-    "librt.so",
-    "ld-",
-)
-
-
 def _judged(problem: ImportProblem, path: str, tree: Tree) -> ImportProblem | None:
-    """A problem in the light of the wheel's other files: None if one that is linked defines the symbol.
-
-    It is no proof if a file that is not linked defines it (that may be loaded by then), or if no CPython knows
-    the symbol and a library outside of the wheel could.
-    """
-    reached = tree.reached_from(path)
-    if problem.symbol and any(
-        problem.symbol in tree.images[other].exports for other in reached if other != path
-    ):
+    """A problem in the light of the wheel's other files: None if one that is linked defines the symbol."""
+    if problem.symbol and problem.symbol not in tree.unmet(path):
         return None
-    unknown = "no known CPython" in problem.message
-    elsewhere = tree.exporting(problem.symbol) - {path}
-    foreign = unknown and any(
-        not providers and not name.startswith(_SYSTEM)
-        for other in reached
-        for name, providers in tree.edges(other)
-    )
-    if problem.certain and (elsewhere or foreign):
+    if problem.symbol and problem.certain and tree.may_come_from_elsewhere(path, problem.symbol):
         return ImportProblem(problem.symbol, problem.message, certain=False)
     return problem
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.cpython import exported
 from wheelfuse.auditing.coverage import names
-from wheelfuse.auditing.cpython_symbols import StableClaim, needs, stable_claims, unlimited
+from wheelfuse.auditing.cpython_symbols import StableClaim, stable_claims, unlimited
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 
@@ -26,7 +26,7 @@ RULE = Rule("WF305", "fake-abi3", Severity.ERROR, "Named abi3, but compiled agai
 def check(subject: Subject) -> Iterator[Finding]:
     """One finding for each file; a warning where only one CPython can install it, and loads it."""
     for path, claim in stable_claims(subject):
-        if outside := unlimited(needs(subject, path)):
+        if outside := unlimited(subject.tree.unmet(path)):
             yield _finding(subject, path, claim, outside)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.modules import ModuleName
 from wheelfuse.auditing.coverage import names
-from wheelfuse.auditing.cpython_symbols import entry_points, initialises, needs
+from wheelfuse.auditing.cpython_symbols import entry_points
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.target import Target
@@ -33,9 +33,9 @@ def check(subject: Subject) -> Iterator[Finding]:
             continue
         own = entry_points(file)
         if not own:
-            mild = Severity.WARNING if needs(subject, path) else Severity.INFO
+            mild = Severity.WARNING if subject.tree.unmet(path) else Severity.INFO
             without.setdefault(mild, []).append(path)
-        elif not initialises(file, module):
+        elif not file.image.initialises(module.short):
             what = f"import asks for {_expected(module)}, but the file has {', '.join(own[:3])}"
             more = f" and {len(own) - 3} more" if len(own) > 3 else ""
             todo = "Give the file the name that it was built under, or build it under this one."

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from wheelfuse.abi.cpython import ImportProblem, exported
 from wheelfuse.abi.limited_api import check_limited, limited_api_version, lowest_limited_api
 from wheelfuse.auditing.coverage import names as named
-from wheelfuse.auditing.cpython_symbols import needs, stable_claims
+from wheelfuse.auditing.cpython_symbols import stable_claims
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 
@@ -28,7 +28,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for path, claim in stable_claims(subject):
         if claim.oldest is None:
             continue
-        names = {name for name in needs(subject, path) if limited_api_version(name)}
+        names = {name for name in subject.tree.unmet(path) if limited_api_version(name)}
         free_threaded = claim.abi == "abi3t"
         tagged = claim.oldest if claim.tagged is None else claim.tagged
         problems = [p for p in check_limited(names, tagged, free_threaded=free_threaded) if p.certain]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.cpython import has_table, history
 from wheelfuse.auditing.coverage import names, other_systems
-from wheelfuse.auditing.cpython_symbols import Missing, missing, needs, satisfied
+from wheelfuse.auditing.cpython_symbols import Missing, missing, satisfied
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 
@@ -52,7 +52,7 @@ def _finding(subject: Subject, lacking: tuple[Missing, ...], paths: list[str]) -
     verb = "cannot load" if certain else "may fail to load"
     files = f"{len(paths)} files" if len(paths) > 1 else "it"
     more = f", and {len(lacking) - 1} more symbols" if len(lacking) > 1 else ""
-    fitting = satisfied(needs(subject, paths[0]))
+    fitting = satisfied(subject.tree.unmet(paths[0]))
     return RULE.finding(
         f"{targets} {verb} {files}: {first.message}{more}",
         paths[0],

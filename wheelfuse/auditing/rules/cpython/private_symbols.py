@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelfuse.abi.producers import brings
-from wheelfuse.auditing.cpython_symbols import needs, unlimited
+from wheelfuse.auditing.cpython_symbols import unlimited
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 
@@ -69,7 +69,7 @@ def _causes(subject: Subject, paths: tuple[str, ...]) -> _Causes:
         file = subject.files[path]
         if file.module and file.module.stable_abi:
             continue
-        for symbol in unlimited(needs(subject, path)):
+        for symbol in unlimited(subject.tree.unmet(path)):
             found[brings(symbol, file.producers) or _cause(symbol)].add(symbol)
     return found
 
