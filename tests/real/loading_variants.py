@@ -103,6 +103,7 @@ def _without_symbols(subject: Subject, modules: list[str], read: Read) -> Iterat
     for library in _libraries(subject, modules):
         users = [path for path in subject.tree.reaching(frozenset({library})) if path != library]
         asked = frozenset().union(*(subject.files[path].image.imported for path in users))
+        asked -= frozenset().union(*(f.image.exports for path, f in subject.files.items() if path != library))
         # A renamed symbol is not found by its own library either, since the hash table has the old name.
         wanted = sorted(
             name
@@ -187,7 +188,7 @@ def _no_libraries(subject: Subject, modules: list[str], read: Read, foreign: byt
 def _respelt(content: bytes, name: str, *, at: int = 0) -> bytes:
     """The file with one letter of a symbol's name changed."""
     place = _symbols(content)[name].start + at
-    letter = b"Q" if content[place : place + 1].isupper() else b"q"
+    letter = next(letter for letter in (b"Q", b"Z") if letter != content[place : place + 1])
     return content[:place] + letter + content[place + 1 :]
 
 
