@@ -56,7 +56,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = wheelfuse.nonsense
 
 
-@pytest.mark.parametrize("name", ["merge", "plan", "split"])
+@pytest.mark.parametrize("name", ["merge", "plan", "split", "audit", "write_baseline"])
 def test_functions_are_typed_and_tell_what_they_raise(name: str) -> None:
     function = getattr(wheelfuse, name)
     hints = typing.get_type_hints(function)

@@ -75,6 +75,13 @@ def test_ids_are_told_in_full() -> None:
     assert found.uses("pybind11") and found.uses("nanobind") and not found.uses("Cython")
 
 
+def test_keys_that_begin_with_an_id_are_none() -> None:
+    """pybind11 3 keeps other things beside its registry of types, under keys made of the id and a name."""
+    keys = (f"{PYBIND11}_call_once_storage__", f"{PYBIND11}_call_onl_once_storage__")
+    found = made(PYBIND11, *keys)
+    assert (found.pybind11, found.tools) == ((PYBIND11,), ("pybind11 internals v11",))
+
+
 def test_a_library_without_symbols_of_cpython_holds_no_bindings() -> None:
     """Its constants may speak of them all the same, as those of an editor do."""
     assert made(PYBIND11, "_cython_3_2_9", imports="").tools == ()

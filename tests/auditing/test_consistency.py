@@ -66,7 +66,18 @@ def test_modules_that_cannot_share_types() -> None:
         "modules that cp310 and cp311 loads together have 2 different pybind11 internals"
     )
     assert finding.todo == "Build all modules of the package with one version of pybind11 and one compiler."
-    assert f"{V4}: pkg/_c.cpython-310-x86_64-linux-gnu.so" in finding.details
+    assert finding.details == (
+        f"{V4}: pkg/_c.cpython-310-x86_64-linux-gnu.so",
+        f"{V11}: pkg/_a.cpython-310-x86_64-linux-gnu.so, pkg/_b.cpython-310-x86_64-linux-gnu.so",
+    )
+
+
+def test_many_modules_with_one_id_are_one_line() -> None:
+    many = (module("cp311", f"pkg/_{n}", pybind11=(V11,)) for n in "abcde")
+    (finding,) = found("WF801", wheel("cp311-cp311", *many, module("cp311", "pkg/_z", pybind11=(V4,))))
+    end = "-x86_64-linux-gnu.so"
+    paths = ", ".join(f"pkg/_{n}.cpython-311{end}" for n in "abc")
+    assert finding.details == (f"{V4}: pkg/_z.cpython-311{end}", f"{V11}: {paths} and 2 more")
 
 
 @pytest.mark.parametrize(

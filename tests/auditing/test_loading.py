@@ -24,7 +24,8 @@ from wheelfuse.target import Target
 from wheelfuse.wheel.metadata import parse_headers
 from wheelfuse.wheel.name import WheelName
 
-LOADS, FAILS, UNPROVED, MISSING = Outcome.LOADS, Outcome.FAILS, Outcome.UNPROVED, Outcome.MISSING
+LOADS, SUPPLIED, FAILS = Outcome.LOADS, Outcome.SUPPLIED, Outcome.FAILS
+UNPROVED, MISSING = Outcome.UNPROVED, Outcome.MISSING
 CP312 = Target(12)
 M = "pkg/_m.cpython-312-x86_64-linux-gnu.so"
 WHEEL = "pkg-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
@@ -185,7 +186,7 @@ def test_a_library_that_is_no_elf_file_ends_the_search() -> None:
         ("libspam-0123abcd.so.1", WHEEL.replace("manylinux_2_17", "linux"), FAILS),  # auditwheel's own
         ("libEGL.so.1", WHEEL, UNPROVED),  # of desktops, which PySide counts on
         ("libEGL-0123abcd.so.1", WHEEL, FAILS),
-        ("libcudart.so.12", WHEEL, UNPROVED),
+        ("libcudart.so.12", WHEEL, SUPPLIED),
         ("libpython3.12.so.1.0", WHEEL, UNPROVED),
     ],
 )
@@ -214,9 +215,9 @@ def test_a_single_file_cannot_tell_what_lies_beside_it() -> None:
 
 def test_a_library_with_a_known_supplier_is_assumed() -> None:
     verdict = load(subject({M: module_image("PyList_New cudaMalloc", needed="libcudart.so.12")}), M, CP312)
-    assert verdict.outcome is UNPROVED
+    assert verdict.outcome is SUPPLIED
     assert verdict.assumed == ("libcudart.so.12 (nvidia-cuda-runtime-cu12)",)
-    assert verdict.reasons == (f"{M} needs libcudart.so.12, which nvidia-cuda-runtime-cu12 has to supply",)
+    assert verdict.reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -235,8 +236,8 @@ def test_with_real_libraries_nothing_is_assumed(exports: str, expected: Outcome)
 @pytest.mark.parametrize(
     ("symbol", "expected"),
     [
-        ("torch_get_thread_idx", LOADS),
-        ("aoti_torch_get_data_ptr", LOADS),
+        ("torch_get_thread_idx", SUPPLIED),
+        ("aoti_torch_get_data_ptr", SUPPLIED),
         ("_ZN2at6nothingEv", UNPROVED),  # of a torch that the table does not know
         ("spam", UNPROVED),
     ],

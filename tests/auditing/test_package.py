@@ -128,7 +128,7 @@ def test_tags_of_wheel_and_file_name() -> None:
         "the file name cp38-abi3-manylinux_2_28_x86_64"
     ]
     assert lines(wheel_tags, wheel("py2.py3-none", tags=(f"py3-none-{'manylinux_2_17_x86_64'}",))) == [
-        "warning pkg-1.0.dist-info/WHEEL: WHEEL does not say py2-none-manylinux_2_17_x86_64, "
+        "info pkg-1.0.dist-info/WHEEL: WHEEL does not say py2-none-manylinux_2_17_x86_64, "
         "as the file name does"
     ]
     assert lines(wheel_tags, wheel("cp312-cp312", tags=())) == [

@@ -263,6 +263,13 @@ class TestUnknownLibrary:
         assert finding.path == "" and finding.message.startswith("2 files need libfoo.so.1, found in neither")
         assert finding.details == (f"libfoo.so.1 for {MODULE}, {OTHER}",)
 
+    def test_files_that_miss_different_libraries_are_one_finding(self) -> None:
+        files = {f"pkg/_m{n}.abi3.so": elf("libfoo.so.1", "libbar.so.1") for n in range(5)}
+        finding = only("unknown_library", wheel(files | {MODULE: elf("libfoo.so.1")}))
+        assert finding.message.startswith("6 files need libbar.so.1, libfoo.so.1, found in neither")
+        shown = "pkg/_m0.abi3.so, pkg/_m1.abi3.so, pkg/_m2.abi3.so"
+        assert finding.details[0] == f"libbar.so.1 for {shown} and 2 more"
+
     def test_a_library_that_a_linked_one_misses_is_an_error_too(self) -> None:
         files = {MODULE: elf("libown.so", runpath=("$ORIGIN",)), "pkg/libown.so": elf("libfoo.so.1")}
         finding = only("unknown_library", wheel(files))
@@ -330,6 +337,23 @@ class TestUndeclaredProvider:
     )
     def test_a_requirement_that_brings_them_is_enough(self, requires: tuple[str, ...]) -> None:
         assert checked("undeclared_provider", wheel(self.FILES, requires=requires)) == []
+
+    def test_a_wheel_is_not_told_to_require_itself(self) -> None:
+        files = {MODULE: elf("libQt6Pdf.so.6"), OTHER: elf("libshiboken6.abi3.so.6.12")}
+        subject = wheel(files, requires=("shiboken6==6.12.0",))
+        itself = metadata("PySide6_Essentials", extra="Requires-Dist: shiboken6==6.12.0")
+        own = replace(subject, metadata=parse_headers(itself.encode()))
+        assert "or pyside6-essentials or" in only("undeclared_provider", subject).message
+        assert only("undeclared_provider", own).message == (
+            "needs libraries of pyqt6-qt6 or pyside6-addons, but METADATA requires none that brings them"
+        )
+
+    def test_what_only_payload_needs_beside_modules_is_merely_noted(self) -> None:
+        files = {MODULE: elf("libfoo.so"), "pkg/libplugin.so": elf("libtbb.so.12")}
+        assert only("undeclared_provider", wheel(files)).severity is Severity.INFO
+        assert only("undeclared_provider", wheel({"pkg/libown.so": elf("libtbb.so.12")})).severity is (
+            Severity.WARNING
+        )
 
     def test_another_cuda_is_not(self) -> None:
         subject = wheel({MODULE: elf("libcudart.so.13")}, requires=("nvidia-cuda-runtime-cu12",))

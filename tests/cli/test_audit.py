@@ -120,7 +120,7 @@ def test_every_option_arrives(made: Callable[[Report], Called], tmp_path: Path) 
     assert called["paths"] == ["a.whl"]
     assert {key: value for key, value in called.items() if key not in ("options", "paths", "progress")} == {
         "installed": ("torch", "numpy"), "python": "py", "with_": (str(tmp_path),), "project": "p.toml",
-        "baseline": "b.json", "road": True, "jobs": 3,
+        "baseline": "b.json", "jobs": 3,
     }  # fmt: skip
 
 
@@ -246,11 +246,14 @@ def test_an_unstable_symbol_count_is_written_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     called: list[object] = []
-    monkeypatch.setattr(
-        "wheelfuse.cli.audit.write_baseline", lambda *given, **more: called.append((given, more))
-    )
-    code, stdout, _ = command("audit", "x.whl", "--write-baseline", tmp_path / "b", "--jobs", "1")
-    assert (code, stdout) == (0, "")
+
+    def write(*given: object, **more: object) -> dict[str, dict[str, int]]:
+        called.append((given, more))
+        return {"pkg/_C": {"unstable": 2, "unknown": 1}}
+
+    monkeypatch.setattr("wheelfuse.cli.audit.write_baseline", write)
+    code, stdout, stderr = command("audit", "x.whl", "--write-baseline", tmp_path / "b", "--jobs", "1")
+    assert (code, stdout, stderr) == (0, "", f"{tmp_path / 'b'}: 3 symbols in 1 file\n")
     assert called == [
         ((str(tmp_path / "b"), ["x.whl"]), {"installed": (), "python": None, "jobs": 1, "progress": None})
     ]

@@ -37,7 +37,13 @@ RULES = tuple(
 )
 
 TARGETS = tuple(map(Target.parse, ("cp310", "cp311", "cp312", "cp313", "cp313t", "cp314", "cp314t")))
-MARKS = {"y": Outcome.LOADS, "N": Outcome.FAILS, "-": Outcome.MISSING, "?": Outcome.UNPROVED}
+MARKS = {
+    "y": Outcome.LOADS,
+    "s": Outcome.SUPPLIED,
+    "N": Outcome.FAILS,
+    "-": Outcome.MISSING,
+    "?": Outcome.UNPROVED,
+}
 
 HOSTILE = "pkg/\x1b[31m\x07|`<b>&]]>%,:\r\n::error::\u202e x\u00e9.so"
 

@@ -28,8 +28,8 @@ from wheelfuse.report.audit_text import audit_report, audit_summary
 from wheelfuse.target import ALL_TARGETS, Target
 
 
-def shown(report: Report, *, width: int = 80, verbose: bool = False) -> list[str]:
-    return audit_report(report, RULES, width=width, verbose=verbose).splitlines()
+def shown(report: Report, *, width: int = 80, verbose: bool = False, roads: bool = False) -> list[str]:
+    return audit_report(report, RULES, width=width, verbose=verbose, roads=roads).splitlines()
 
 
 def test_a_clean_wheel_is_told_in_one_screen() -> None:
@@ -141,11 +141,28 @@ def test_several_inputs_begin_with_a_table_and_clean_ones_are_short() -> None:
 
 
 def test_the_road_shows_replacements() -> None:
-    lines = shown(FULL)
+    lines = shown(FULL, roads=True)
     assert "road to abi3: vllm._C" in lines
     assert "    _PyObject_GetDictPtr -> PyObject_GenericGetDict" in lines
     assert "      -> torch::stable::Tensor" in lines
-    assert "vllm-0.31.0.whl, 1 file: it is there already" in lines
+    assert lines[-3] == "abi3: vllm.cumem is there already"
+
+
+def test_the_road_is_one_line_until_it_is_asked_for() -> None:
+    lines = shown(FULL, width=200)
+    assert (
+        "road to abi3: 1 module, 3 symbols in the way, 1 without a known replacement (--road-to-abi3)"
+        in lines
+    )
+    assert not any("GenericGetDict" in line for line in lines)
+
+
+def test_a_module_that_needs_libraries_from_elsewhere_is_a_yes_with_a_mark() -> None:
+    report = Report((subject(answer=Answer(TARGETS, (row("a", "sssyyss"),), assumed=("libx.so.1 (x)",))),))
+    lines = shown(report)
+    assert "  a              yes*  yes*  yes*  yes    yes   yes*   yes*" in lines
+    assert "  (yes* with the assumed libraries)" in lines
+    assert "assumed   libx.so.1 (x)" in lines
 
 
 # What is for copying is never broken: paths, symbols, names of inputs, and the table that ends with names.

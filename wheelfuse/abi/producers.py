@@ -58,7 +58,7 @@ def read_producers(data: bytes | mmap, image: Image) -> Producers:
         if _holds_constants(section)
     )
     bindings = constants if any(s.name.startswith(("Py", "_Py")) for s in image.imports) else ()
-    pybind11 = _ids(bindings, b"__pybind11_internals_v", rb"__pybind11_internals_v\d+\w*__")
+    pybind11 = _ids(bindings, b"__pybind11_internals_v", rb"__pybind11_internals_v\d+(?:(?!__)\w)*__")
     nanobind = _nanobind_ids(bindings)
     tools = [f"pybind11 internals {_generation(found)}" for found in pybind11]
     tools += [f"nanobind {_generation(found)}" for found in nanobind]

@@ -28,7 +28,6 @@ def audit(
     with_: Iterable[StrPath] = (),
     project: StrPath | None = None,
     baseline: StrPath | None = None,
-    road: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Report:
@@ -37,7 +36,7 @@ def audit(
     A directory that holds wheels stands for them, any other for the tree in it. *python* is the interpreter
     (or venv) to look for distributions in. *with_* are directories or venvs with libraries that are needed
     from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
-    a file of `write_baseline`. *road* adds the road to one file. *jobs* inputs are read at a time (0: one per
+    a file of `write_baseline`. *jobs* inputs are read at a time (0: one per
     core), each by a process of its own, so that a script needs ``if __name__ == "__main__"`` around the call.
 
     Raises:
@@ -51,7 +50,7 @@ def audit(
     subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
     against = replace(against, libraries=find_libraries(map(Path, with_), subjects))
     subjects = tuple(replace(subject, against=against) for subject in subjects)
-    return run(subjects, options or AuditOptions(), roads(subjects) if road else ())
+    return run(subjects, options or AuditOptions(), roads(subjects))
 
 
 def write_baseline(
@@ -62,8 +61,10 @@ def write_baseline(
     python: str | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
-) -> None:
+) -> baselines.Counts:
     """Write what files have of unstable symbols today to *file*, as what they may have at most from now on.
+
+    Returns what was written: file -> kind of symbol -> how many.
 
     Raises:
         UsageError: nothing to audit, or an unknown interpreter.
@@ -72,8 +73,10 @@ def write_baseline(
     subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
     if unreadable := [problem for subject in subjects for problem in subject.unreadable]:
         raise InvalidInput(unreadable)
+    counts = baselines.count(subjects)
     with replacing(Path(file), overwrite=True) as output:
-        output.write(baselines.render(baselines.count(subjects)).encode())
+        output.write(baselines.render(counts).encode())
+    return counts
 
 
 def _read_baseline(path: Path) -> baselines.Counts:

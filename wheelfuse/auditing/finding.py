@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import total_ordering
 
@@ -26,6 +27,12 @@ class Severity(enum.Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many there are beside: ``a, b, c and 4 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True)

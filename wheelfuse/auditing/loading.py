@@ -32,7 +32,7 @@ from wheelfuse.abi.modules import (
     picks,
 )
 from wheelfuse.abi.platform import is_system_library, libc_of, system_libraries
-from wheelfuse.abi.providers import provider
+from wheelfuse.abi.providers import Source, provider
 from wheelfuse.abi.system import is_bundled_name, loaded_exports, may_be_installed, system_exports
 from wheelfuse.auditing.report import Outcome
 from wheelfuse.auditing.subject import Kind, Subject
@@ -43,7 +43,7 @@ from wheelfuse.target import Target
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of a file on one CPython. ``reasons`` are empty where it loads.
+    """What becomes of a file on one CPython. ``reasons`` are empty where it loads, or would with what is assumed.
 
     ``assumed`` are libraries that must come from elsewhere, each with who supplies it.
     """
@@ -106,6 +106,7 @@ class Outside:
     needed: str
     by: str
     supplier: str
+    source: Source = Source.DISTRIBUTION
 
     def __str__(self) -> str:
         return f"{self.needed} ({self.supplier})"
@@ -174,8 +175,9 @@ def load(subject: Subject, path: str, target: Target) -> Verdict:
     failing = tuple(dict.fromkeys(text for certain, text in reasons if certain))
     if failing:
         return Verdict(Outcome.FAILS, failing, assumed)
-    open_ = tuple(dict.fromkeys(text for _, text in reasons))
-    return Verdict(Outcome.UNPROVED if open_ else Outcome.LOADS, open_, assumed)
+    if open_ := tuple(dict.fromkeys(text for _, text in reasons)):
+        return Verdict(Outcome.UNPROVED, open_, assumed)
+    return Verdict(Outcome.SUPPLIED if assumed else Outcome.LOADS, (), assumed)
 
 
 def module_of(subject: Subject, path: str) -> ModuleName | None:
@@ -254,7 +256,8 @@ def _link_reasons(linked: Linked) -> Iterator[Reason]:
     settled = linked.torch is None or bool(linked.torch)
     unknown = [o for o in linked.outside if not (settled and torch.LIBRARY.fullmatch(o.needed))]
     for outside in unknown:
-        yield False, f"{outside.by} needs {outside.needed}, which {outside.supplier} has to supply"
+        if outside.source is Source.INTERPRETER:  # which may have it built in, and then there is no such file
+            yield False, f"{outside.by} needs {outside.needed}, which {outside.supplier} has to supply"
     for certain, text in _symbol_reasons(linked):
         if certain or not (unknown or linked.libraries):  # those may define it, and have been named
             yield certain, text
@@ -383,7 +386,7 @@ class Linker:
         elif link := self._linked_to(user, needed):
             self._map(mapping, user, needed, link)
         elif known := provider(needed):
-            mapping.outside.append(Outside(needed, user.name, str(known)))
+            mapping.outside.append(Outside(needed, user.name, str(known), known.source))
         elif there := tuple(path for path in self._named.get(needed, ()) if self._fits(path, user)):
             why = f"which is at {', '.join(there)}, where nothing makes the linker look"
             mapping.problems.append(LibraryProblem(needed, user.name, why, False, there))

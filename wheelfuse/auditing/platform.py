@@ -111,8 +111,8 @@ def needs(subject: Subject) -> PlatformNeeds:
     for file in files:
         for soname in file.outside:
             users[soname].append(file.path)
-    required = required_names(subject)
-    externals = [_external(soname, tuple(paths), required) for soname, paths in sorted(users.items())]
+    required, own = required_names(subject), _own_name(subject)
+    externals = [_external(soname, tuple(paths), required, own) for soname, paths in sorted(users.items())]
     return PlatformNeeds(files, _of_one_cuda(externals))
 
 
@@ -156,8 +156,9 @@ def _is_system(soname: str, libc: str) -> bool:
     )
 
 
-def _external(soname: str, users: tuple[str, ...], required: tuple[str, ...]) -> External:
+def _external(soname: str, users: tuple[str, ...], required: tuple[str, ...], own: str) -> External:
     known = provider(soname, required)
+    known = known.among(lambda name: name != own) if known else None
     return External(soname, users, known, known.named_in(required) if known else "")
 
 
@@ -176,6 +177,12 @@ def _of_one_cuda(externals: list[External]) -> tuple[External, ...]:
         else item
         for item in externals
     )
+
+
+def _own_name(subject: Subject) -> str:
+    """The distribution that is audited, normalised; what it lacks comes from another one. Empty if not known."""
+    stated = subject.metadata.get_all("Name") if subject.metadata else ()
+    return canonicalize_name(stated[0].flat) if stated else ""
 
 
 def required_names(subject: Subject) -> tuple[str, ...]:

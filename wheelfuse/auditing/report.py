@@ -15,11 +15,13 @@ from wheelfuse.target import Target
 class Outcome(enum.Enum):
     """What becomes of importing one module on one CPython.
 
-    UNPROVED: nothing speaks against it, but a library from elsewhere, or a CPython without a symbol table,
-    has the last word.
+    SUPPLIED: it loads, given the libraries that known distributions supply, torch's or NVIDIA's for example.
+    UNPROVED: nothing speaks against it, but an unknown library, or a CPython without a symbol table, has the
+    last word.
     """
 
     LOADS = "loads"
+    SUPPLIED = "supplied"
     FAILS = "fails"
     MISSING = "missing"
     UNPROVED = "unproved"
@@ -88,7 +90,7 @@ class SubjectReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All inputs of one run. ``rules`` is how many rules were applied; ``roads`` are there if they were asked for."""
+    """All inputs of one run. ``rules`` is how many rules were applied; ``roads`` lead to fewer files."""
 
     subjects: tuple[SubjectReport, ...]
     unused_ignores: tuple[Ignore, ...] = ()

@@ -99,7 +99,12 @@ def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None
     metavar="FILE",
     help="Write that file, and do nothing else.",
 )
-@click.option("--road-to-abi3", "road", is_flag=True, help="What stands between each module and one file.")
+@click.option(
+    "--road-to-abi3",
+    "road",
+    is_flag=True,
+    help="Each symbol between a module and one file.",
+)
 @click.option(
     "--format",
     "formats",
@@ -171,21 +176,29 @@ def command(
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
         with progress(quiet, of_bytes=False) as advance:
             if new_baseline:
-                write_baseline(
+                counts = write_baseline(
                     new_baseline, inputs, installed=installed, python=python, jobs=jobs, progress=advance
                 )
+                from wheelfuse.report.audit_parts import count
+
+                symbols = sum(sum(kinds.values()) for kinds in counts.values())
+                if not quiet:
+                    click.echo(
+                        f"{new_baseline}: {count(symbols, 'symbol')} in {count(len(counts), 'file')}",
+                        err=True,
+                    )
                 return 0
             report = audit(
                 inputs, options, installed=installed, python=python, with_=with_, project=project,
-                baseline=baseline, road=road, jobs=jobs, progress=advance,
+                baseline=baseline, jobs=jobs, progress=advance,
             )  # fmt: skip
-        _write(report, options, destinations, verbose=verbose)
+        _write(report, options, destinations, verbose=verbose, roads=road)
     if not quiet:
         warn(
             Problem(f"--ignore {ignore} matched no finding", todo="Remove it.")
             for ignore in report.unused_ignores
         )
-    _show(report, options, on_stdout, verbose=verbose, quiet=quiet)
+    _show(report, options, on_stdout, verbose=verbose, quiet=quiet, roads=road)
     return report.exit_code
 
 
@@ -222,13 +235,13 @@ def _refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) -
 
 
 def _write(
-    report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool
+    report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
 ) -> None:
     """The formats that go to files: all of them whole, or none."""
     with ExitStack() as stack:
         for to in destinations:
             if to.file:
-                text = audit_as(to.format, report, applied_rules(options), verbose=verbose)
+                text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
                 content = text.encode("utf-8", "backslashreplace")
                 path = Path(to.file)
                 if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
@@ -237,7 +250,9 @@ def _write(
                     stack.enter_context(replacing(path.resolve(), overwrite=True)).write(content)
 
 
-def _show(report: Report, options: AuditOptions, name: str, *, verbose: bool, quiet: bool) -> None:
+def _show(
+    report: Report, options: AuditOptions, name: str, *, verbose: bool, quiet: bool, roads: bool
+) -> None:
     """What goes to standard output."""
     colored = color(sys.stdout)
     if name == "text" and quiet:
@@ -245,7 +260,8 @@ def _show(report: Report, options: AuditOptions, name: str, *, verbose: bool, qu
 
         text = audit_summary(report, color=colored)
     elif name:
-        text = audit_as(name, report, applied_rules(options), width=width(), color=colored, verbose=verbose)
+        rules = applied_rules(options)
+        text = audit_as(name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads)
     else:
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"

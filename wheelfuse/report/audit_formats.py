@@ -18,21 +18,25 @@ def audit_as(
     width: int = 100,
     color: bool = False,
     verbose: bool = False,
+    roads: bool = False,
 ) -> str:
     """The report in one of the `FORMATS`, with a line break at its end. *rules* are those that were applied.
 
-    Width, colour and verbosity count for text alone.
+    Width, colour and verbosity count for text alone. *roads* spells the roads to one file out in text and Markdown,
+    where they are a line otherwise; JSON has them in any case.
     """
     if name == "text":
         from wheelfuse.report.audit_text import audit_report
 
-        return audit_report(report, rules, width=width, color=color, verbose=verbose)
+        return audit_report(report, rules, width=width, color=color, verbose=verbose, roads=roads)
+    if name == "markdown":
+        from wheelfuse.report.audit_markdown import audit_to_markdown
+
+        return audit_to_markdown(report, rules, roads=roads)
     if name == "json":
         from wheelfuse.report.audit_json import audit_to_json as render
     elif name == "sarif":
         from wheelfuse.report.audit_sarif import audit_to_sarif as render
-    elif name == "markdown":
-        from wheelfuse.report.audit_markdown import audit_to_markdown as render
     elif name == "github":
         from wheelfuse.report.audit_github import audit_to_github as render
     elif name == "junit":

@@ -20,6 +20,9 @@ from wheelfuse.report.audit_parts import (
     python,
     pythons,
     reasons,
+    road_summaries,
+    roads_ahead,
+    roads_arrived,
     row_groups,
     titles,
     verdict,
@@ -30,11 +33,14 @@ _MOST_SECTIONS, _MOST_ROWS, _MOST_PATHS, _MOST_DETAILS = 10, 50, 5, 20
 _MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]|~<>&@#"}
 """What Markdown, HTML and GitHub (``@name``, ``#1``) give a meaning to, as character references."""
 
-_WORDS = {"yes": "yes", "NO": "**NO**", "-": "-", "?": "?"}
+_WORDS = {"yes": "yes", "yes*": r"yes\*", "NO": "**NO**", "-": "-", "?": "?"}
 
 
-def audit_to_markdown(report: Report, rules: Sequence[Entry]) -> str:
-    """Verdict, a table of the inputs, and for each a section: the answer, and its findings in a fold."""
+def audit_to_markdown(report: Report, rules: Sequence[Entry], *, roads: bool = False) -> str:
+    """Verdict, a table of the inputs, and for each a section: the answer, and its findings in a fold.
+
+    *roads* spells the roads to one file out.
+    """
     names = titles(rules)
     lines = ["## wheelfuse audit", "", f"**{verdict(report)}**", "", *_inputs(report)]
     many = len(report.subjects) > _MOST_SECTIONS
@@ -46,8 +52,13 @@ def audit_to_markdown(report: Report, rules: Sequence[Entry]) -> str:
             "",
             "Of so many inputs, only those with errors, warnings or checks not made have a section.",
         ]
-    for road in report.roads:
+    ahead, there = roads_ahead(report.roads), roads_arrived(report.roads)
+    for road in ahead if roads else ():
         lines += ["", *_road(road)]
+    if roads:
+        lines += [f"- {text(line)}" for line in there]
+    elif ahead:
+        lines += ["", *(f"- {text(line)}" for line in road_summaries(ahead))]
     if report.unused_ignores:
         unused = ", ".join(code(str(ignore)) for ignore in report.unused_ignores)
         lines += ["", f"Ignores that match nothing: {unused}"]
@@ -96,7 +107,9 @@ def _is_quiet(subject: SubjectReport) -> bool:
 def _loads_on(subject: SubjectReport) -> str:
     """The CPythons on which every module loads, as far as that is proved."""
     rows, targets = subject.answer.modules, subject.answer.targets
-    not_yes = {cell.target for row in rows for cell in row.cells if MARKS[cell.outcome] != "yes"}
+    not_yes = {
+        cell.target for row in rows for cell in row.cells if MARKS[cell.outcome] not in ("yes", "yes*")
+    }
     unproved = {cell.target for row in rows for cell in row.cells if MARKS[cell.outcome] == "?"}
     failing = {cell.target for row in rows for cell in row.cells if MARKS[cell.outcome] in ("NO", "-")}
     proved = pythons(target for target in targets if target not in not_yes)
@@ -156,7 +169,9 @@ def _answer(subject: SubjectReport) -> Iterator[str]:
             ),
         )
         used = {cell.outcome for group in groups for cell in group.cells}
-        legend = [f"{MARKS[outcome]}: {words}" for outcome, words in LEGEND.items() if outcome in used]
+        legend = [
+            f"{_WORDS[MARKS[outcome]]}: {words}" for outcome, words in LEGEND.items() if outcome in used
+        ]
         if legend:
             yield f"\n{'; '.join(legend)}"
         yield ""
@@ -214,8 +229,7 @@ def _road(road: Road) -> Iterator[str]:
     left = f"{count(road.count, 'symbol')} to go, {road.left} without a known replacement"
     yield f"### Road to {text(road.goal)}: {code(road.module)}"
     yield ""
-    there = "It is there already." if road.arrived else "No symbol is in the way."
-    yield left if road.steps else there
+    yield left if road.steps else "No symbol is in the way."
     if road.steps:
         yield "\n<details><summary>symbols</summary>\n"
         yield from _table(

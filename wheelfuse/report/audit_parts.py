@@ -9,13 +9,21 @@ from dataclasses import dataclass
 
 from wheelfuse.auditing.finding import Finding, NotRun, Severity
 from wheelfuse.auditing.report import Cell, ModuleRow, Outcome, Report, SubjectReport
+from wheelfuse.auditing.road import Road
 from wheelfuse.auditing.rules import Entry
 from wheelfuse.target import Target
 
-MARKS = {Outcome.LOADS: "yes", Outcome.FAILS: "NO", Outcome.MISSING: "-", Outcome.UNPROVED: "?"}
+MARKS = {
+    Outcome.LOADS: "yes",
+    Outcome.SUPPLIED: "yes*",
+    Outcome.FAILS: "NO",
+    Outcome.MISSING: "-",
+    Outcome.UNPROVED: "?",
+}
 """How a cell of the matrix is shown, without colour and in ASCII."""
 
 LEGEND = {
+    Outcome.SUPPLIED: "with the assumed libraries",
     Outcome.FAILS: "fails to load",
     Outcome.MISSING: "has no file for it",
     Outcome.UNPROVED: "not proved",
@@ -221,3 +229,41 @@ def kind_of(subject: SubjectReport, size: str) -> str:
     found = count(subject.shared_objects, "shared object") if subject.shared_objects else "no shared object"
     inside = f" with {found}" if subject.kind.value != "file" else ""
     return f"{word}{of}{inside}"
+
+
+def roads_ahead(roads: Iterable[Road]) -> tuple[Road, ...]:
+    """Those that still have to be walked."""
+    return tuple(road for road in roads if not road.arrived)
+
+
+def roads_arrived(roads: Iterable[Road]) -> tuple[str, ...]:
+    """A line for each goal that some modules have reached: ``abi3: pkg._a and pkg._b are there already``."""
+    return tuple(
+        f"{goal}: {_some([printable(road.module) for road in there])} there already"
+        for goal, there in _by_goal(road for road in roads if road.arrived).items()
+    )
+
+
+def road_summaries(roads: Iterable[Road]) -> tuple[str, ...]:
+    """A line for each goal: how many symbols are in the way, over all modules."""
+    return tuple(
+        f"road to {goal}: {count(len(ahead), 'module')}, {count(sum(road.count for road in ahead), 'symbol')} in the "
+        f"way, {sum(road.left for road in ahead)} without a known replacement"
+        for goal, ahead in _by_goal(roads).items()
+    )
+
+
+def _by_goal(roads: Iterable[Road]) -> dict[str, list[Road]]:
+    found: dict[str, list[Road]] = defaultdict(list)
+    for road in roads:
+        found[road.goal].append(road)
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    """One or two names with their verb, of more the number."""
+    if len(names) == 1:
+        return f"{names[0]} is"
+    return (
+        f"{names[0]} and {names[1]} are" if len(names) == 2 else f"{names[0]} and {len(names) - 1} more are"
+    )

@@ -34,6 +34,9 @@ from wheelfuse.report.audit_parts import (
     python,
     pythons,
     reasons,
+    road_summaries,
+    roads_ahead,
+    roads_arrived,
     row_groups,
     titles,
     verdict,
@@ -52,6 +55,7 @@ _STYLES = {
 }
 _CELL_STYLES = {
     Outcome.LOADS: "green",
+    Outcome.SUPPLIED: "green",
     Outcome.FAILS: "bold red",
     Outcome.MISSING: "red",
     Outcome.UNPROVED: "yellow",
@@ -63,17 +67,23 @@ _KEY = 10
 
 
 def audit_report(
-    report: Report, rules: Iterable[Entry], *, width: int = 80, color: bool = False, verbose: bool = False
+    report: Report,
+    rules: Iterable[Entry],
+    *,
+    width: int = 80,
+    color: bool = False,
+    verbose: bool = False,
+    roads: bool = False,
 ) -> str:
-    """The report of an audit. *verbose* shows notes and every line; otherwise long lists are cut."""
+    """The report of an audit. *verbose* shows notes and every line; otherwise long lists are cut. *roads* spells the
+    roads to one file out, which are a line each otherwise."""
     writer = _Writer(titles(rules), max(width, 40), verbose)
     lines: list[Text] = []
     if len(report.subjects) > 1:
         lines += [*_summary(report), Text()]
     for subject in report.subjects:
         lines += [*writer.subject(report, subject), Text()]
-    for road in report.roads:
-        lines += [*writer.road(road), Text()]
+    lines += writer.roads(report.roads, spelt_out=roads)
     last = verdict(report)
     if len(last) > writer.width:
         last = verdict(report, brief=True)
@@ -299,15 +309,30 @@ class _Writer:
             len(found), MOST_LINES, "check that could not be made", 0, "checks that could not be made"
         )
 
-    def road(self, road: Road) -> Iterator[Text]:
+    def roads(self, roads: Iterable[Road], *, spelt_out: bool) -> Iterator[Text]:
+        """The roads to one file: in a line, or symbol by symbol."""
+        ahead, there = roads_ahead(roads), roads_arrived(roads)
+        if not spelt_out:
+            for line in road_summaries(ahead):
+                yield from self._wrapped(f"{line} (--road-to-abi3)", "")
+            if ahead:
+                yield Text()
+            return
+        for road in ahead:
+            yield from (*self._road(road), Text())
+        for line in there:
+            yield from self._wrapped(line, "", style="green", styled=len(line))
+        if there:
+            yield Text()
+
+    def _road(self, road: Road) -> Iterator[Text]:
         """What stands between a module and one file for all."""
         files = count(len(road.files), "file")
         yield Text(f"road to {road.goal}: {printable(road.module)}", style="bold")
         if not road.steps:
-            there = "it is there already" if road.arrived else "no symbol is in the way"
-            yield Text(f"{printable(road.subject)}, {files}: {there}", style="green")
+            yield Text(f"{printable(road.subject)}, {files}: no symbol is in the way", style="green")
         else:
-            left = f"{count(road.count, 'symbol')} to go, {road.left} of them without a known replacement"
+            left = f"{count(road.count, 'symbol')} to go, {road.left} without a known replacement"
             yield from self._wrapped(f"{printable(road.subject)}, {files}: {left}", "")
         for step in road.steps:
             yield Text(f"  {printable(step.cause)} ({len(step.symbols)})", style="bold")
@@ -362,4 +387,4 @@ def _column(target: Target) -> int:
 
 def _loads_everywhere(subject: SubjectReport) -> bool:
     rows = subject.answer.modules
-    return all(cell.outcome is Outcome.LOADS for row in rows for cell in row.cells)
+    return all(cell.outcome in (Outcome.LOADS, Outcome.SUPPLIED) for row in rows for cell in row.cells)

@@ -15,23 +15,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wheelfuse.auditing.builds import label
-from wheelfuse.auditing.finding import Finding, Rule, Severity
+from wheelfuse.auditing.finding import Finding, Rule, Severity, few
 from wheelfuse.auditing.subject import Subject
 
 RULE = Rule("WF801", "internals-mismatch", Severity.WARNING, "Modules of one package cannot share types")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """One finding for each package and tool; the CPythons for which it is so are taken together."""
+    """One finding for each package and tool; the CPythons for which it is so are taken together.
+
+    Its details have a line for each id, the rarest first.
+    """
     for (tool, _), by_label in _modules_by_id(subject).items():
         mixed = {name: ids for name, ids in by_label.items() if len(ids) > 1}
         if mixed:
-            ids = next(iter(mixed.values()))
+            ids = dict(sorted(next(iter(mixed.values())).items(), key=lambda item: len(item[1])))
             yield RULE.finding(
                 f"modules that {' and '.join(mixed)} loads together have {len(ids)} different {tool} internals",
-                min(ids.values(), key=len)[0],
+                next(iter(ids.values()))[0],
                 todo=f"Build all modules of the package with one version of {tool} and one compiler.",
-                details=tuple(f"{identity}: {path}" for identity, paths in ids.items() for path in paths),
+                details=tuple(f"{identity}: {few(paths)}" for identity, paths in ids.items()),
             )
 
 

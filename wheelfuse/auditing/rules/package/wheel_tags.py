@@ -4,8 +4,8 @@ Installers choose by the file name, but what they write to disk is WHEEL: tools 
 (``pip check``, uv's and auditwheel's checks, this audit with ``--installed``) see the tags there. Typical causes are a
 wheel that was renamed by hand (WHEEL still says linux_x86_64), or a blank line in WHEEL, after which nothing is read.
 
-A compressed file name also implies pairs that no interpreter asks for (cp310-cp311); that WHEEL leaves those out is
-only a note.
+A compressed file name also implies pairs that no interpreter asks for (cp310-cp311), and py2.py3 speaks of Python 2;
+that WHEEL leaves those out is only a note.
 
 How to fix it: rename wheels with ``wheel tags``, or ``auditwheel repair``, which change both.
 The rule: https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-contents
@@ -49,9 +49,9 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _is_idle(tag: str) -> bool:
-    """Whether a tag pairs one CPython with the ABI of another one, which no interpreter asks for."""
+    """Whether no interpreter of today asks for a tag: it is Python 2's, or pairs a CPython with another's ABI."""
     match = _ONE_CPYTHON.match(tag)
-    return match is not None and match[1] != match[2]
+    return tag.startswith("py2-") or (match is not None and match[1] != match[2])
 
 
 def _difference(named: list[str], said: list[str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.providers import Source
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
-from wheelfuse.auditing.platform import External, needs, supplied
+from wheelfuse.auditing.platform import External, loaded_paths, needs, supplied
 from wheelfuse.auditing.subject import Kind, Subject
 
 RULE = Rule(
@@ -27,7 +27,10 @@ RULE = Rule(
 
 
 def check(subject: Subject) -> Iterator[Finding | NotRun]:
-    """One finding for all such distributions. A single file or a directory has no METADATA to look at."""
+    """One finding for all such distributions. A single file or a directory has no METADATA to look at.
+
+    What only payload needs beside extension modules (plugins that users may leave alone) is merely noted.
+    """
     found = supplied(needs(subject).externals, Source.DISTRIBUTION)
     if not found or subject.kind not in (Kind.WHEEL, Kind.DISTRIBUTION):
         return
@@ -40,11 +43,14 @@ def check(subject: Subject) -> Iterator[Finding | NotRun]:
             missing[str(item.provider)].append(item)
     if missing:
         names = sorted(missing)
+        loaded = loaded_paths(subject)
+        users = {user for items in missing.values() for item in items for user in item.users}
         yield RULE.finding(
             f"needs libraries of {', '.join(names)}, but METADATA requires none that brings them",
             todo=f"Add {'it' if len(names) == 1 else 'them'} to the project's dependencies, "
             "or ignore this with the reason why users install it themselves",
             details=tuple(_evidence(item) for name in names for item in missing[name]),
+            severity=Severity.INFO if loaded and loaded.isdisjoint(users) else None,
         )
 
 

@@ -15,10 +15,9 @@ Source: https://peps.python.org/pep-0513/#the-manylinux1-policy
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
+from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity, few
 from wheelfuse.auditing.platform import External, are, claimed, loaded_paths, located, needs, supplied
 from wheelfuse.auditing.subject import Kind, Subject
 
@@ -31,25 +30,22 @@ _SHOWN = 5
 
 
 def check(subject: Subject) -> Iterator[Finding | NotRun]:
-    """One finding for the libraries that the same modules need, and one for all that only payload needs.
+    """One finding for the libraries that modules need, and one for those that only payload needs.
 
     What ``--with`` finds is not missing. Where no tag promises anything the system may well have the library.
     """
     promised = any(platform.libc in ("glibc", "musl") for platform in claimed(subject))
     loaded = loaded_paths(subject)
-    certain: dict[tuple[str, ...], list[External]] = defaultdict(list)
-    payload = []
+    certain: list[External] = []
+    payload: list[External] = []
     for item in supplied(needs(subject).externals, None):
         if item.soname in subject.against.libraries:
             continue
-        if loaded.isdisjoint(item.users):
-            payload.append(item)
-        else:
-            certain[item.users].append(item)
+        (payload if loaded.isdisjoint(item.users) else certain).append(item)
     # What lies beside a lone file is not known.
     mild = Severity.INFO if subject.kind is Kind.FILE else Severity.WARNING
-    for _, items in sorted(certain.items()):
-        yield _finding(subject.kind, items, None if promised else mild)
+    if certain:
+        yield _finding(subject.kind, certain, None if promised else mild)
     if payload:
         yield _finding(subject.kind, payload, mild)
 
@@ -57,18 +53,17 @@ def check(subject: Subject) -> Iterator[Finding | NotRun]:
 def _finding(kind: Kind, items: list[External], severity: Severity | None) -> Finding:
     paths = tuple(sorted({user for item in items for user in item.users}))
     path, _ = located(paths)
-    shown = ", ".join(item.soname for item in items[:_SHOWN])
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    shown = few([item.soname for item in items], _SHOWN)
     return RULE.finding(
-        f"{are(paths, 'needs', 'need')} {shown}{more}, found in neither the {kind.value} nor any platform policy, "
+        f"{are(paths, 'needs', 'need')} {shown}, found in neither the {kind.value} nor any platform policy, "
         "and of no known distribution",
         path,
         todo=_TODO,
-        details=tuple(_evidence(items)) if len(paths) > 1 or more else (),
+        details=tuple(_evidence(items)) if len(paths) > 1 or len(items) > _SHOWN else (),
         severity=severity,
     )
 
 
 def _evidence(items: Iterable[External]) -> Iterator[str]:
     for item in items:
-        yield f"{item.soname} for {', '.join(item.users)}"
+        yield f"{item.soname} for {few(item.users)}"
