@@ -16,7 +16,7 @@ from typing import Any
 
 from wheelfuse.abi.cpython import is_cpython_symbol
 from wheelfuse.abi.producers import Producers
-from wheelfuse.auditing.cpython_symbols import entry_points
+from wheelfuse.auditing.cpython_symbols import defined_entry_points
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
 from wheelfuse.elf.image import Image, Import
@@ -58,7 +58,7 @@ def _of_file(file: SharedObject) -> dict[str, Any]:
         "needed": file.image.needed,
         "runpath": file.image.runpath,
         "imports": " ".join(sorted(filter(is_cpython_symbol, file.image.imported))),
-        "entry_points": entry_points(file),
+        "entry_points": defined_entry_points(file),
         "tools": file.producers.tools,
     }
 

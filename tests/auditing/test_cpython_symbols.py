@@ -29,7 +29,7 @@ from wheelfuse.auditing.rules.cpython import (
     wrong_suffix,
 )
 from wheelfuse.auditing.rules.package import over_claim
-from wheelfuse.auditing.subject import Subject
+from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.target import Target
 
 RULES = (
@@ -177,6 +177,36 @@ def test_abi3t_begins_with_315() -> None:
 
 
 FULL = ("_PyObject_GetDictPtr", "_PyType_Lookup", "PyThreadState_GetUnchecked")
+
+
+SUPPORT = "libsupport.abi3.so.6.12"
+
+
+def test_a_library_from_elsewhere_may_define_functions_of_cpython_for_abi3_modules() -> None:
+    """As libshiboken6.abi3.so does: some that the limited API leaves out, and some that CPython has as macros."""
+    subject = wheel("cp310-abi3", shared("pkg/_C.abi3.so", "PyRun_String", "PyFoo_Bar", needed=(SUPPORT,)))
+    (item,) = found(fake_abi3, subject)
+    assert item.message == "1 symbol is in no limited API, unless libsupport.abi3.so.6.12 defines it"
+    assert (item.severity, item.details) == (Severity.INFO, ("PyRun_String",))
+    (item,) = found(unknown_symbols, subject)
+    assert item.message == (
+        "`PyFoo_Bar` is exported by no known CPython: libsupport.abi3.so.6.12 from elsewhere has to define it"
+    )
+    assert item.severity is Severity.INFO
+
+
+def test_what_such_a_library_is_seen_to_define_is_not_asked_of_cpython() -> None:
+    files = shared("pkg/_C.abi3.so", "PyRun_String", "PyFoo_Bar", needed=(SUPPORT,))
+    both = shared(SUPPORT, exports=("PyRun_String", "PyFoo_Bar")).image
+    subject = wheel("cp310-abi3", files, against=Against(libraries={SUPPORT: both}))
+    assert found(fake_abi3, subject) == [] and found(unknown_symbols, subject) == []
+    other = replace(subject, against=Against(libraries={SUPPORT: shared(SUPPORT, exports=()).image}))
+    assert [item.severity for item in found(fake_abi3, other)] == [Severity.ERROR]
+
+
+def test_no_library_makes_good_what_cpythons_lack() -> None:
+    files = shared("pkg/_C.abi3.so", "_PyThreadState_UncheckedGet", needed=(SUPPORT,))
+    assert [item.severity for item in found(fake_abi3, wheel("cp310-abi3", files))] == [Severity.ERROR]
 
 
 def test_a_fake_abi3_file() -> None:

@@ -59,6 +59,25 @@ def missing(subject: Subject, path: str) -> tuple[Missing, ...]:
     )
 
 
+def support_libraries(subject: Subject, path: str) -> tuple[str, ...]:
+    """The libraries from elsewhere, linked by a file, that may define functions of CPython for modules of the stable
+    ABI, as their names tell (``libshiboken6.abi3.so.6.12``); those that were found for real are no longer a guess."""
+    return tuple(
+        sorted(name for name in _from_elsewhere(subject, path) if ".abi3" in name and not _seen(subject, name))
+    )
+
+
+def defined_elsewhere(subject: Subject, path: str) -> frozenset[str]:
+    """What the libraries from elsewhere define that a file links and that were found for real."""
+    return frozenset().union(*(_seen(subject, name) for name in _from_elsewhere(subject, path)))
+
+
+def _from_elsewhere(subject: Subject, path: str) -> frozenset[str]:
+    tree = subject.tree
+    linked = (edge for other in tree.reached_from(path) for edge in tree.edges(other))
+    return frozenset(name for name, providers in linked if not providers)
+
+
 def satisfied(names: Iterable[str]) -> tuple[Target, ...]:
     """The known CPythons that export all of *names* that any of them exports."""
     known = [found for name in names if (found := history(name))]
@@ -70,7 +89,7 @@ def unlimited(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if history(name) and limited_api_version(name) is None))
 
 
-def entry_points(file: SharedObject) -> tuple[str, ...]:
+def defined_entry_points(file: SharedObject) -> tuple[str, ...]:
     """The init functions and export hooks (PEP 793) that a file defines, sorted."""
     return tuple(sorted(filter(_ENTRY_POINT.fullmatch, file.image.exports)))
 

@@ -36,9 +36,11 @@ from wheelfuse.abi.providers import Source, provider
 from wheelfuse.abi.system import is_bundled_name, loaded_exports, may_be_installed, system_exports
 from wheelfuse.auditing.report import Outcome
 from wheelfuse.auditing.subject import Kind, Subject
-from wheelfuse.elf.image import Image
+from wheelfuse.elf.image import Image, entry_points
 from wheelfuse.errors import InvalidInput
 from wheelfuse.target import Target
+
+_FIRST_EXPORT_HOOK = 15  # of PEP 793
 
 
 @dataclass(frozen=True)
@@ -233,19 +235,13 @@ def _refusals(subject: Subject, image: Image, module: ModuleName | None, target:
         yield True, f"a program ({image.kind}), not a shared object"
     if module and not loads(target, module):
         yield True, f"{target} refuses modules of the stable ABI of builds with the GIL"
-    if module and not (names := entry_points(module.short, target)) & image.exports:
-        yield True, f"does not export {' or '.join(sorted(names))}"
+    sought = entry_points(module.short)[: 2 if target.minor >= _FIRST_EXPORT_HOOK else 1] if module else ()
+    if sought and image.exports.isdisjoint(sought):
+        yield True, f"does not export {' or '.join(sought)}"
 
 
 def _format(image: Image) -> tuple[str, int, bool]:
     return image.machine, image.bits, image.little_endian
-
-
-def entry_points(stem: str, target: Target) -> frozenset[str]:
-    """The functions of which a module must export one, to be imported by *target* (PEP 489, PEP 793)."""
-    kinds = ("PyInit", "PyModExport") if target.minor >= 15 else ("PyInit",)
-    name = f"_{stem}" if stem.isascii() else f"U_{stem.encode('punycode').decode().replace('-', '_')}"
-    return frozenset(kind + name for kind in kinds)
 
 
 def _link_reasons(linked: Linked) -> Iterator[Reason]:

@@ -119,10 +119,16 @@ class Image:
         )
 
     def initialises(self, stem: str) -> bool:
-        """Whether import can use the file as the extension module *stem* (PEP 489, and PEP 793's PyModExport)."""
-        letter, encoding = ("", "ascii") if stem.isascii() else ("U", "punycode")
-        suffix = stem.encode(encoding).decode().replace("-", "_")
-        return f"PyInit{letter}_{suffix}" in self.exports or f"PyModExport{letter}_{suffix}" in self.exports
+        """Whether import can use the file as the extension module *stem*."""
+        return not self.exports.isdisjoint(entry_points(stem))
+
+
+def entry_points(stem: str) -> tuple[str, str]:
+    """What import looks for in the extension module *stem*: ``PyInit_spam`` (PEP 489), and since CPython 3.15
+    ``PyModExport_spam`` (PEP 793)."""
+    letter, encoding = ("", "ascii") if stem.isascii() else ("U", "punycode")
+    suffix = stem.encode(encoding).decode().replace("-", "_")
+    return f"PyInit{letter}_{suffix}", f"PyModExport{letter}_{suffix}"
 
 
 def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:

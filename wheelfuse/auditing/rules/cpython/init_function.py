@@ -15,9 +15,10 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.modules import ModuleName
 from wheelfuse.auditing.coverage import names
-from wheelfuse.auditing.cpython_symbols import entry_points
+from wheelfuse.auditing.cpython_symbols import defined_entry_points
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import SharedObject, Subject
+from wheelfuse.elf.image import entry_points
 from wheelfuse.target import Target
 
 RULE = Rule("WF306", "init-function", Severity.ERROR, "The function that import calls is missing")
@@ -31,12 +32,12 @@ def check(subject: Subject) -> Iterator[Finding]:
     for path, file in sorted(subject.files.items()):
         if not (module := file.module):
             continue
-        own = entry_points(file)
+        own = defined_entry_points(file)
         if not own:
             mild = Severity.WARNING if subject.tree.unmet(path) else Severity.INFO
             without.setdefault(mild, []).append(path)
         elif not file.image.initialises(module.short):
-            what = f"import asks for {_expected(module)}, but the file has {', '.join(own[:3])}"
+            what = f"import asks for {entry_points(module.short)[0]}, but the file has {', '.join(own[:3])}"
             more = f" and {len(own) - 3} more" if len(own) > 3 else ""
             todo = "Give the file the name that it was built under, or build it under this one."
             yield RULE.finding(f"{what}{more}", path, todo=todo, details=own)
@@ -52,12 +53,6 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield RULE.finding(what, paths[0], todo=todo, details=details, severity=severity)
 
 
-def _expected(module: ModuleName) -> str:
-    if module.short.isascii():
-        return f"PyInit_{module.short.replace('-', '_')}"
-    return f"PyInitU_{module.short.encode('punycode').decode().replace('-', '_')}"
-
-
 def _version_findings(
     subject: Subject, path: str, file: SharedObject, module: ModuleName, own: tuple[str, ...]
 ) -> Iterator[Finding]:
@@ -66,11 +61,9 @@ def _version_findings(
     targets = (module.target,) if module.target else subject.loaders.get(path, ())
     old: list[Target] = [target for target in targets if target and target.minor < _FIRST_EXPORT_HOOK]
     if hook and not init and old:
-        what = (
-            f"{names(old)} cannot import it: PyModExport_{module.short} (PEP 793) is known from 3.15 on only"
-        )
-        yield RULE.finding(what, path, todo=f"Define {_expected(module)} as well.")
+        what = f"{names(old)} cannot import it: {entry_points(module.short)[1]} (PEP 793) is known from 3.15 on only"
+        yield RULE.finding(what, path, todo=f"Define {entry_points(module.short)[0]} as well.")
     if init and not hook and module.stable_abi == "abi3t":
-        what = f"an abi3t file with {_expected(module)} alone: abi3t does not define PyModuleDef (PEP 803)"
-        todo = f"Define PyModExport_{module.short} (PEP 793)."
+        what = f"an abi3t file with {entry_points(module.short)[0]} alone: abi3t does not define PyModuleDef (PEP 803)"
+        todo = f"Define {entry_points(module.short)[1]} (PEP 793)."
         yield RULE.finding(what, path, todo=todo, severity=Severity.WARNING)
