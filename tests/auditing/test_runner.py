@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +146,10 @@ def test_every_rule_has_a_code_a_name_a_severity_and_an_explanation() -> None:
 def test_a_rule_that_is_not_called_as_rules_are_is_refused(code: str, name: str) -> None:
     with pytest.raises(ValueError, match="a rule is called"):
         Rule(code, name, Severity.ERROR, "title")
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.rule.code)
+def test_every_rule_has_tests_of_its_own(entry: Entry) -> None:
+    module = (entry.check or entry.check_release).__module__.rpartition(".")[2]  # type: ignore[union-attr]
+    texts = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py")]
+    assert any(entry.rule.code in text or re.search(rf"\b{module}\b", text) for text in texts)

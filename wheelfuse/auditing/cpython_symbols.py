@@ -43,7 +43,7 @@ def missing(subject: Subject, path: str) -> tuple[Missing, ...]:
     alone = not targets and subject.files[path].module is None
     found: dict[str, dict[Target, ImportProblem]] = {}
     for target in subject.known_targets if alone else targets:
-        for problem in check_imports(subject.tree.unmet(path), target):
+        for problem in check_imports(asked(subject, path), target):
             found.setdefault(problem.symbol, {})[target] = problem
     return tuple(
         Missing(
@@ -61,15 +61,16 @@ def missing(subject: Subject, path: str) -> tuple[Missing, ...]:
 
 def support_libraries(subject: Subject, path: str) -> tuple[str, ...]:
     """The libraries from elsewhere, linked by a file, that may define functions of CPython for modules of the stable
-    ABI, as their names tell (``libshiboken6.abi3.so.6.12``); those that were found for real are no longer a guess."""
-    return tuple(
-        sorted(name for name in _from_elsewhere(subject, path) if ".abi3" in name and not _seen(subject, name))
-    )
+    ABI, as their names tell (``libshiboken6.abi3.so.6.12``); those that ``--with`` found are no guess."""
+    unseen = _from_elsewhere(subject, path) - subject.against.libraries.keys()
+    return tuple(sorted(name for name in unseen if ".abi3" in name))
 
 
-def defined_elsewhere(subject: Subject, path: str) -> frozenset[str]:
-    """What the libraries from elsewhere define that a file links and that were found for real."""
-    return frozenset().union(*(_seen(subject, name) for name in _from_elsewhere(subject, path)))
+def asked(subject: Subject, path: str) -> frozenset[str]:
+    """What a file asks of CPython: what is spelt so and no library defines that it links, as far as these are known."""
+    found = subject.against.libraries
+    seen = (found[name].exports for name in _from_elsewhere(subject, path) if name in found)
+    return subject.tree.unmet(path).difference(*seen)
 
 
 def _from_elsewhere(subject: Subject, path: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
@@ -183,20 +183,14 @@ def _undefined(subject: Subject, path: str) -> dict[str, Kind]:
                 found[symbol.name] = kind
     if not found:
         return {}
-    inside = set().union(*_others(subject, path))
-    return {
-        name: kind
-        for name, kind in found.items()
-        if name not in inside and (kind in _TORCH or exported_in(name))
-    }
+    wanted = {name: kind for name, kind in found.items() if kind in _TORCH or exported_in(name)}
+    return {name: kind for name, kind in wanted.items() if not _defined_beside(subject, path, name)}
 
 
-def _others(subject: Subject, path: str) -> Iterator[frozenset[str]]:
-    """What the other files define, the builds of the same module for other CPythons left out."""
-    own = name_of(path)
-    for other, file in subject.files.items():
-        if name_of(other) != own:
-            yield file.image.exports
+def _defined_beside(subject: Subject, path: str, symbol: str) -> bool:
+    """Whether another file defines it; the builds of the same module for other CPythons do not count."""
+    defining = (other for other, file in subject.files.items() if symbol in file.image.exports)
+    return any(name_of(other) != name_of(path) for other in defining)
 
 
 def _is_exported(name: str, kind: Kind) -> bool:

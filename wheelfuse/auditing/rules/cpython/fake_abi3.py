@@ -16,17 +16,20 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.cpython import exported
 from wheelfuse.auditing.coverage import names
-from wheelfuse.auditing.cpython_symbols import StableClaim, stable_claims, unlimited
-from wheelfuse.auditing.finding import Finding, Rule, Severity
+from wheelfuse.auditing.cpython_symbols import StableClaim, asked, stable_claims, support_libraries, unlimited
+from wheelfuse.auditing.finding import Finding, Rule, Severity, few
 from wheelfuse.auditing.subject import Subject
 
 RULE = Rule("WF305", "fake-abi3", Severity.ERROR, "Named abi3, but compiled against the full API")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """One finding for each file; a warning where only one CPython can install it, and loads it."""
+    """One finding for each file; a warning where only one CPython can install it, and loads it.
+
+    It is merely noted where a library from elsewhere may define the symbols.
+    """
     for path, claim in stable_claims(subject):
-        if outside := unlimited(subject.tree.unmet(path)):
+        if outside := unlimited(asked(subject, path)):
             yield _finding(subject, path, claim, outside)
 
 
@@ -35,10 +38,18 @@ def _finding(subject: Subject, path: str, claim: StableClaim, outside: tuple[str
     targets = [t for t in subject.loaders.get(path, ()) if t in subject.known_targets]
     lacking = {t: tuple(name for name in outside if not exported(name, t)) for t in targets}
     failing = [target for target, absent in lacking.items() if absent]
+    number = f"{len(outside)} symbols are" if len(outside) > 1 else "1 symbol is"
+    if (support := support_libraries(subject, path)) and not failing:
+        return RULE.finding(
+            f"{number} in no limited API, unless {few(support)} defines {'them' if len(outside) > 1 else 'it'}",
+            path,
+            todo="Audit again --with the environment that has the library.",
+            details=outside,
+            severity=Severity.INFO,
+        )
     where = f"; {names(failing)} cannot load it" if failing else ""
     suffix = module.suffix if module else ""
     what = f"named {suffix}" if claim.by_name else f"in a wheel tagged {claim.abi}"
-    number = f"{len(outside)} symbols are" if len(outside) > 1 else "1 symbol is"
     tools = subject.files[path].producers.tools
     made = f" ({', '.join(tools)})" if tools else ""
     alone = len(targets) == 1 and not failing and subject.interpreter_tags

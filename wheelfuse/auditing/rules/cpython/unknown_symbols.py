@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wheelfuse.abi.cpython import history
-from wheelfuse.auditing.cpython_symbols import missing
-from wheelfuse.auditing.finding import Finding, Rule, Severity
+from wheelfuse.auditing.cpython_symbols import missing, support_libraries
+from wheelfuse.auditing.finding import Finding, Rule, Severity, few
 from wheelfuse.auditing.subject import Subject
 
 RULE = Rule("WF302", "unknown-symbols", Severity.ERROR, "Imports that no known CPython exports")
@@ -23,7 +23,7 @@ RULE = Rule("WF302", "unknown-symbols", Severity.ERROR, "Imports that no known C
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Files with the same unknown symbols are one finding."""
-    grouped: dict[tuple[tuple[str, bool], ...], list[str]] = {}
+    grouped: dict[tuple[tuple[tuple[str, bool], ...], tuple[str, ...]], list[str]] = {}
     for path in sorted(subject.files):
         unknown = tuple(
             (item.symbol, item.certain)
@@ -31,16 +31,19 @@ def check(subject: Subject) -> Iterator[Finding]:
             if item.symbol and history(item.symbol) is None
         )
         if unknown:
-            grouped.setdefault(unknown, []).append(path)
-    for symbols, paths in grouped.items():
+            grouped.setdefault((unknown, support_libraries(subject, path)), []).append(path)
+    for (symbols, support), paths in grouped.items():
         first = next((symbol for symbol, certain in symbols if certain), symbols[0][0])
         more = f" and {len(symbols) - 1} more" if len(symbols) > 1 else ""
         certain = any(certain for _, certain in symbols)
-        why = "" if certain else ": one of a micro release, or of a library from elsewhere"
+        why, mild = ": one of a micro release, or of a library from elsewhere", Severity.WARNING
+        if support:
+            why = f": {few(support)} from elsewhere has to define {'them' if more else 'it'}"
+            mild = Severity.INFO
         yield RULE.finding(
-            f"`{first}`{more} {'are' if more else 'is'} exported by no known CPython{why}",
+            f"`{first}`{more} {'are' if more else 'is'} exported by no known CPython{'' if certain else why}",
             paths[0],
             todo="Look where it comes from; use a public function, or link the library that defines it.",
             details=(*(symbol for symbol, _ in symbols), *paths[1:]),
-            severity=RULE.severity if certain else Severity.WARNING,
+            severity=RULE.severity if certain else mild,
         )
