@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interpreters import uv
 from tests.real.download import fetched
 from wheelfuse.abi.torch import EXPORTS, SHIMS, versions
 from wheelfuse.auditing.baseline import compare, count, parse, render
@@ -104,7 +105,7 @@ def test_a_baseline_of_a_real_wheel() -> None:
 
 def test_the_package_carries_the_tables(tmp_path: Path) -> None:
     subprocess.run(
-        ["uv", "build", "-q", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True
+        [uv(), "build", "-q", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True
     )
     (built,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
