@@ -13,7 +13,9 @@ from tests.elf.symbols import SymbolObject
 from tests.native import library, module, soabi
 from tests.wheels import build_wheel, metadata
 from wheelfuse.auditing.finding import Finding, Severity
-from wheelfuse.auditing.loading import PythonSources, linker, load
+from wheelfuse.auditing.linking import linker
+from wheelfuse.auditing.loading import load
+from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.report import Outcome
 from wheelfuse.auditing.rules.loading import library_out_of_reach, missing_version, undefined_symbol

@@ -97,7 +97,7 @@ class Floor:
 
 def machine_of(image: Image) -> str | None:
     """The machine as platform tags call it; None for one that has no Linux tag (and for GPU code)."""
-    return _BY_FORMAT.get((image.machine, image.bits, image.little_endian))
+    return _BY_FORMAT.get(image.format)
 
 
 def libc_of(image: Image) -> str:

@@ -218,7 +218,7 @@ def is_for(image: Image, platform: Platform) -> bool | None:
     if platform.machine == "any":
         return False
     form = MACHINES.get(platform.machine)
-    return form == (image.machine, image.bits, image.little_endian) if form else None
+    return form == image.format if form else None
 
 
 def own_files(subject: Subject) -> tuple[SharedObject, ...]:

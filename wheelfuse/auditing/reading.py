@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wheelfuse.abi.producers import read_producers
-from wheelfuse.auditing.loading import PythonSources
+from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image

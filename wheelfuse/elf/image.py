@@ -105,6 +105,11 @@ class Image:
     code_digest: str = ""
 
     @property
+    def format(self) -> tuple[str, int, bool]:
+        """Machine, bits, and whether it is little-endian: what the loader compares first."""
+        return self.machine, self.bits, self.little_endian
+
+    @property
     def imported(self) -> frozenset[str]:
         """Names of the symbols without which the file cannot be loaded: undefined and not weak."""
         return frozenset(symbol.name for symbol in self.imports if not symbol.weak)
@@ -383,11 +388,7 @@ def interchangeable(images: Sequence[Image]) -> str:
 
 
 def _face_difference(first: Image, second: Image) -> str:
-    if (first.machine, first.bits, first.little_endian) != (
-        second.machine,
-        second.bits,
-        second.little_endian,
-    ):
+    if first.format != second.format:
         return "machines differ"
     if first.soname != second.soname:
         return f"sonames differ ({first.soname or 'none'}, {second.soname or 'none'})"

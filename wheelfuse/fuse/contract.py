@@ -126,7 +126,7 @@ def _limited_api(owners: list[Original]) -> int:
 def _machine(original: Original, output: Output, image: Image) -> Iterator[Problem]:
     for floor in floors(original.name.platforms):
         expected = MACHINES.get(floor.machine)
-        if expected and expected != (image.machine, image.bits, image.little_endian):
+        if expected and expected != image.format:
             order = "little" if image.little_endian else "big"
             what = f"a {image.bits}-bit {order}-endian file for {image.machine}, but the wheel is for {floor.machine}"
             yield Problem(what, original.where, output.path, "Build it on, or for, the right machine.")

@@ -41,7 +41,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _against_file(module: ModuleName, image: Image) -> str:
-    machine, bits, little_endian = found = (image.machine, image.bits, image.little_endian)
+    machine, bits, little_endian = found = image.format
     if _BY_MULTIARCH[module.multiarch] == found:
         return ""
     order = "little" if little_endian else "big"

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
-from wheelfuse.auditing.loading import imported_modules, linker
+from wheelfuse.auditing.linking import linker
+from wheelfuse.auditing.loading import imported_modules
 from wheelfuse.auditing.subject import Subject
 
 RULE = Rule(

@@ -19,7 +19,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
-from wheelfuse.auditing.loading import SymbolProblem, imported_modules, linker
+from wheelfuse.auditing.linking import SymbolProblem, linker
+from wheelfuse.auditing.loading import imported_modules
 from wheelfuse.auditing.subject import Subject
 
 RULE = Rule("WF601", "undefined-symbol", Severity.ERROR, "A symbol that import needs is defined by nobody")

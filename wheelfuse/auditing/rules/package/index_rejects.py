@@ -20,7 +20,7 @@ from wheelfuse.auditing.subject import Subject
 RULE = Rule("WF106", "index-rejects", Severity.WARNING, "The public index would reject the upload")
 
 LONGEST_NAME = 246
-"""Bytes of a file name; measured, not documented."""
+"""Bytes of a file name; inferred from what the index refused, not documented."""
 LARGEST_RATIO = 50
 RATIO_COUNTS_FROM = 64 << 20
 """Inflated bytes above which the ratio counts."""

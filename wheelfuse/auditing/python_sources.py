@@ -1,0 +1,27 @@
+"""Whether the Python code of a wheel opens libraries by itself, so that one may be loaded before it is needed."""
+
+from __future__ import annotations
+
+import re
+
+_OPENING = re.compile(
+    rb"\b[Cc]DLL\b|\b[Pp]yDLL\b|\bcdll\b|LoadLibrary|load_library|\bdlopen\b|\bRTLD_|setdlopenflags"
+)
+
+
+class PythonSources:
+    """Whether Python code that is fed to it opens shared libraries by itself (ctypes, cffi), or changes how import
+    opens modules.
+
+    If none in a wheel does, only other modules can have loaded a library before a module needs it.
+    """
+
+    def __init__(self) -> None:
+        self.open_libraries = False
+        self._end = b""
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next part of a file; no word is looked for that is longer than what is kept of the last one."""
+        if not self.open_libraries:
+            self.open_libraries = _OPENING.search(self._end + chunk) is not None
+            self._end = (self._end + chunk)[-32:]
