@@ -41,6 +41,12 @@ from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targ
 @click.option(
     "--strict", is_flag=True, help="Builds of a library that only look interchangeable are a conflict."
 )
+@click.option(
+    "--share-device-code/--no-share-device-code",
+    "share",
+    default=None,
+    help="Store equal GPU code once, in a library that all modules link (default: if it saves 1 MiB or more).",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output. Inputs are never replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
@@ -59,6 +65,7 @@ def command(
     expect: tuple[str, ...],
     allow_missing: tuple[str, ...],
     strict: bool,
+    share: bool | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -76,6 +83,7 @@ def command(
             parse_targets(expect),
             parse_missing(allow_missing),
             strict,
+            share,
         )
         options = given.over(MergeOptions.from_table(configured("merge", config)))
         with progress(quiet) as advance:

@@ -34,6 +34,14 @@ class MergeOutcome:
     written: Written | None
 
     @property
+    def saved_in_wheel(self) -> int:
+        """What sharing GPU code saves in the wheel, in bytes, if each copy packs as well as the carrier does."""
+        sharing = self.plan.sharing
+        if not self.written or not sharing.carrier:
+            return 0
+        return round(self.written.carrier_size * sharing.saved / sharing.carrier.section_size)
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         """What deserves attention, but does not stand in the way."""
         return (*self.plan.warnings, *(_index_limits(self.written) if self.written else ()))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
+from mmap import mmap
 from pathlib import Path
 
 from wheelfuse import __version__
 from wheelfuse.elf.edit import rename
+from wheelfuse.elf.outsource import outsource
 from wheelfuse.elf.patch import Undo
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.fuse.device_code import Part, Sharing
 from wheelfuse.fuse.model import File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
@@ -23,12 +29,16 @@ from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
 
 @dataclass(frozen=True)
 class Written:
-    """The fused wheel on disk: path, sha256 in hexadecimal, size in bytes, size when installed."""
+    """The fused wheel on disk: path, sha256 in hexadecimal, size in bytes, size when installed.
+
+    *carrier_size* is what the carrier of GPU code takes in the wheel, compressed (0: there is none).
+    """
 
     path: Path
     sha256: str
     size: int
     installed_size: int
+    carrier_size: int = 0
 
 
 def execute(
@@ -47,20 +57,24 @@ def execute(
         OSError: the disk is full, or the like.
     """
     record: list[RecordEntry] = []
-    undos: dict[str, Undo] = {}
+    edits: dict[str, Edits] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
     with replacing(path, overwrite=overwrite) as file:
         writer = ZipWriter(file, stamp)
         for output in plan.outputs:
-            entry, undo = _write_output(writer, archives, output)
+            entry, made = _write_output(writer, archives, output, plan.sharing)
             record.append(entry)
-            if undo:
-                undos[output.path] = undo
+            if made:
+                edits[output.path] = made
             done += output.file.size
             if progress:
                 progress(done, total)
+        before = file.tell()
+        if plan.sharing.carrier:
+            record.append(_write_carrier(writer, archives, plan.sharing))
+        carrier_size = file.tell() - before
         for name, content in (
-            (FILE, provenance_of(plan, undos).to_bytes()),
+            (FILE, provenance_of(plan, edits).to_bytes()),
             ("WHEEL", write_wheel_file(wheel_file(plan))),
         ):
             member = f"{plan.dist_info}/{name}"
@@ -70,12 +84,22 @@ def execute(
         writer.write(record[-1].path, DEFAULT_MODE, [format_record(record)])
         writer.close()
     installed = sum(max(entry.size, 0) for entry in record)
-    return Written(path, _sha256(path), path.stat().st_size, installed)
+    return Written(path, _sha256(path), path.stat().st_size, installed, carrier_size)
 
 
-def _write_output(writer: ZipWriter, archives: Archives, output: Output) -> tuple[RecordEntry, Undo | None]:
-    if output.rename:
-        return _write_renamed(writer, archives, output)
+@dataclass(frozen=True)
+class Edits:
+    """How to take back what was done to a member."""
+
+    undo: Undo | None = None
+    recipe: Recipe | None = None
+
+
+def _write_output(
+    writer: ZipWriter, archives: Archives, output: Output, sharing: Sharing
+) -> tuple[RecordEntry, Edits | None]:
+    if output.rename or output.outsourcing:
+        return _write_edited(writer, archives, output, sharing)
     write_file(writer, archives, output.path, output.file)
     return RecordEntry(output.path, "sha256", output.file.digest, output.file.size), None
 
@@ -87,7 +111,7 @@ def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> 
         InvalidInput: the content is not what was verified before.
     """
     source = file.source
-    if isinstance(source, Stored) and source.undo is None:
+    if isinstance(source, Stored) and source.restoration is None:
         writer.copy(path, file.mode, archives[source.archive], source.member)
         return
     digest, _ = writer.write(path, file.mode, chunks_of(archives, file), file.size)
@@ -95,23 +119,63 @@ def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> 
         raise InvalidInput(Problem("changed while it was read", member=path, todo="Run again."))
 
 
-def _write_renamed(writer: ZipWriter, archives: Archives, output: Output) -> tuple[RecordEntry, Undo]:
-    assert output.rename
+def _write_edited(
+    writer: ZipWriter, archives: Archives, output: Output, sharing: Sharing
+) -> tuple[RecordEntry, Edits]:
+    """Write an ELF file with other names, and with its GPU code in the carrier, as far as is asked."""
     file, source = output.file, output.file.source
-    with spooled(chunks_of(archives, file), file.size) as data:
+    undo, recipe = None, None
+    with ExitStack() as stack:
+        content = stack.enter_context(spooled(chunks_of(archives, file), file.size))
         try:
-            patch = rename(data, soname=output.rename.soname, needed=dict(output.rename.needed))
+            if output.rename:
+                patch = rename(content, soname=output.rename.soname, needed=dict(output.rename.needed))
+                if patch is None:
+                    what = "does not name the libraries that it was found to link"
+                    raise InvalidInput(Problem(what, todo="Report this wheel."))
+                undo = patch.reverse
+                size = file.size + len(patch.tail)
+                content = stack.enter_context(spooled(patch.apply_stream(_pieces(content)), size))
+            chunks, size = _pieces(content), len(content)
+            if (asked := output.outsourcing) and sharing.carrier:
+                done = outsource(
+                    content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath
+                )
+                recipe = done.undo(sharing.carrier.section_offset)
+                before = content
+                chunks, size = (
+                    done.recipe.apply(lambda at, length: bytes(before[at : at + length])),
+                    done.recipe.size,
+                )
         except InvalidInput as error:
             wheel = archives[source.archive].name if isinstance(source, Stored) else ""
             raise InvalidInput(
                 Problem(p.what, wheel, output.origin, p.todo) for p in error.problems
             ) from error
-        if patch is None:
-            what = "does not name the libraries that it was found to link"
-            raise InvalidInput(Problem(what, member=output.origin, todo="Report this wheel."))
-        chunks = patch.apply_stream(data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
-        digest, size = writer.write(output.path, file.mode, chunks, file.size + len(patch.tail))
-    return RecordEntry(output.path, "sha256", encode_digest(digest), size), patch.reverse
+        digest, size = writer.write(output.path, file.mode, chunks, size)
+    return RecordEntry(output.path, "sha256", encode_digest(digest), size), Edits(undo, recipe)
+
+
+def _pieces(content: bytes | mmap) -> Iterator[bytes]:
+    return (content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
+
+
+def _write_carrier(writer: ZipWriter, archives: Archives, sharing: Sharing) -> RecordEntry:
+    assert sharing.carrier
+    chunks = sharing.carrier.write([content] for content in _gathered(archives, sharing.parts))
+    digest, size = writer.write(sharing.path, DEFAULT_MODE, chunks, sharing.carrier.size)
+    return RecordEntry(sharing.path, "sha256", encode_digest(digest), size)
+
+
+def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[bytes]:
+    """The content of each part; those of one file, which follow each other, with one reading of it."""
+    for file, group in groupby(parts, key=lambda part: part.file):
+        with spooled(chunks_of(archives, file), file.size) as content:
+            for part in group:
+                piece = bytes(content[part.offset : part.offset + part.size])
+                if hashlib.sha256(piece).hexdigest() != part.sha256:
+                    raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
+                yield piece
 
 
 def wheel_file(plan: Plan) -> WheelFile:
@@ -125,19 +189,26 @@ def wheel_file(plan: Plan) -> WheelFile:
     )
 
 
-def provenance_of(plan: Plan, undos: Mapping[str, Undo]) -> Provenance:
+def provenance_of(plan: Plan, edits: Mapping[str, Edits]) -> Provenance:
     """What the fused wheel tells about how it came to be."""
     everybody = tuple(original.label for original in plan.originals)
-    placed = tuple(
-        Placed(output.path, output.owners, output.origin, undos.get(output.path))
+    placed = [
+        _placed(output, edits.get(output.path, Edits()))
         for output in plan.outputs
-        if output.owners != everybody or output.origin != output.path or output.path in undos
-    )
+        if output.owners != everybody or output.origin != output.path or output.path in edits
+    ]
+    if plan.sharing.carrier:
+        placed.append(Placed(plan.sharing.path, (), ""))
     lossy = {lost.loss.path for lost in plan.lost}
     lossy |= {loss.path for original in plan.originals for loss in original.losses}
     lossless = tuple(resolution for resolution in plan.resolutions if resolution.path not in lossy)
     inputs = tuple(_input(plan, original) for original in plan.originals)
-    return Provenance(__version__, inputs, placed, lossless, plan.resolve, plan.holes)
+    return Provenance(__version__, inputs, tuple(placed), lossless, plan.resolve, plan.holes)
+
+
+def _placed(output: Output, edits: Edits) -> Placed:
+    carrier = output.outsourcing.carrier if output.outsourcing and edits.recipe else ""
+    return Placed(output.path, output.owners, output.origin, edits.undo, edits.recipe, carrier)
 
 
 def _input(plan: Plan, original: Original) -> Input:

@@ -10,20 +10,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.image import Image
+from wheelfuse.elf.outsource import Move
 from wheelfuse.elf.patch import Undo
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import DEFAULT_MODE, Member
 from wheelfuse.wheel.name import WheelName
 
 
 @dataclass(frozen=True, slots=True)
+class Restoration:
+    """How to take back what wheelfuse made of a file.
+
+    First *recipe* brings back the GPU code that lies in *carrier*, another member of the wheel; then *undo* takes
+    back other names.
+    """
+
+    undo: Undo | None = None
+    recipe: Recipe | None = None
+    carrier: Member | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it was."""
+        if self.undo:
+            return self.undo.size
+        return self.recipe.size if self.recipe else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """Content that lies in an input: number of the input, the member, and how to take back an edit of wheelfuse."""
+    """Content that lies in an input: number of the input, the member, and how to take back edits of wheelfuse."""
 
     archive: int
     member: Member
-    undo: Undo | None = None
+    restoration: Restoration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +157,34 @@ class Original:
         return min(versions, default=0), False, self.label
 
 
+@dataclass(frozen=True, slots=True)
+class HeldContainer:
+    """A container of GPU code that may be moved out of its file, with the sha256 of its bytes, in hexadecimal."""
+
+    container: Container
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCode:
+    """The GPU code of one file: what may be moved, how many bytes may not, and why; all its architectures."""
+
+    movable: tuple[HeldContainer, ...]
+    fixed_bytes: int
+    why_fixed: tuple[str, ...]
+    architectures: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was found out about contents, each keyed by the digest of the content.
 
-    *images* of every ELF file; *contents* of small files that differ; *listings* (name, checksum, size)
-    of zip-like archives that differ.
+    *images* of every ELF file; *device_code* of those with GPU code; *contents* of small files that differ;
+    *listings* (name, checksum, size) of zip-like archives that differ.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)
+    device_code: Mapping[str, HeldCode] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
     listings: Mapping[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
 
@@ -156,10 +198,21 @@ class Rename:
 
 
 @dataclass(frozen=True)
+class Outsourcing:
+    """GPU code that is to move into a carrier: its path in the wheel, soname and symbol; RUNPATH leads to it."""
+
+    carrier: str
+    soname: str
+    symbol: str
+    runpath: str
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True)
 class Output:
     """One file of the fused wheel: content, the originals that own it (labels) and its path there.
 
-    *origin* is empty for a file that no original had. *rename* asks for an edit of the ELF file.
+    *origin* is empty for a file that no original had. *rename* and *outsourcing* ask for edits of the ELF file.
     """
 
     path: str
@@ -167,6 +220,7 @@ class Output:
     owners: tuple[str, ...]
     origin: str
     rename: Rename | None = None
+    outsourcing: Outsourcing | None = None
 
 
 @dataclass(frozen=True)

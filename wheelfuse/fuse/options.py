@@ -71,23 +71,26 @@ class MergeOptions:
     *expect*: exactly these targets must have come (empty: what Requires-Python asks for).
     *allow_missing*: targets, or ``target:module`` pairs, that may be missing.
     *strict*: builds that only look interchangeable are a conflict.
+    *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB).
     """
 
     resolve: tuple[Rule, ...] = ()
     expect: tuple[Target, ...] = ()
     allow_missing: tuple[str, ...] = ()
     strict: bool = False
+    share_device_code: bool | None = None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MergeOptions:
-        """Read ``[tool.wheelfuse.merge]``: ``resolve``, ``expect``, ``allow-missing``, ``strict``.
+        """Read ``[tool.wheelfuse.merge]``: ``resolve``, ``expect``, ``allow-missing``, ``strict``,
+        ``share-device-code``.
 
         ``resolve`` is a list of ``GLOB=STRATEGY`` or a table of glob -> strategy.
 
         Raises:
             UsageError: an unknown key, or a value of the wrong kind.
         """
-        readers = {"resolve", "expect", "allow-missing", "strict"}
+        readers = {"resolve", "expect", "allow-missing", "strict", "share-device-code"}
         if unknown := sorted(set(table) - readers):
             raise UsageError(f"[tool.wheelfuse.merge] has unknown keys: {', '.join(unknown)}")
         rules = table.get("resolve", ())
@@ -96,11 +99,15 @@ class MergeOptions:
         strict = table.get("strict", False)
         if not isinstance(strict, bool):
             raise UsageError("[tool.wheelfuse.merge] strict must be true or false")
+        share = table.get("share-device-code")
+        if share is not None and not isinstance(share, bool):
+            raise UsageError("[tool.wheelfuse.merge] share-device-code must be true or false")
         return cls(
             tuple(Rule.parse(text) for text in _strings("resolve", rules)),
             parse_targets(_strings("expect", table.get("expect", ()))),
             parse_missing(_strings("allow-missing", table.get("allow-missing", ()))),
             strict,
+            share,
         )
 
     def over(self, base: MergeOptions) -> MergeOptions:
@@ -111,6 +118,9 @@ class MergeOptions:
             expect=self.expect or base.expect,
             allow_missing=self.allow_missing + base.allow_missing,
             strict=self.strict or base.strict,
+            share_device_code=base.share_device_code
+            if self.share_device_code is None
+            else self.share_device_code,
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, Inline, Original, RecordForm, Stored
+from wheelfuse.fuse.model import File, HeldCode, Inline, Original, RecordForm, Restoration, Stored
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.archive import DEFAULT_MODE
@@ -24,11 +24,15 @@ from wheelfuse.wheel.wheel import Wheel
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What reading a member showed: digest (as RECORD spells it), size in bytes, and the facts of an ELF file."""
+    """What reading a member showed: digest (as RECORD spells it), size in bytes, and the facts of an ELF file.
+
+    *device_code* is None for files without GPU code.
+    """
 
     digest: str
     size: int
     image: Image | None = None
+    device_code: HeldCode | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,10 @@ def _recorded(source: Source, item: Input) -> Original:
         if place and (item.label not in place.owners or not place.origin):
             continue
         origin = place.origin if place else path
-        if place and place.undo and isinstance(file.source, Stored):
-            before = source.undone[path]
-            file = File(before.digest, before.size, file.mode, replace(file.source, undo=place.undo))
+        if place and place.edited and isinstance(file.source, Stored):
+            before, carrier = source.undone[path], source.wheel.members.get(place.carrier)
+            restored = replace(file.source, restoration=Restoration(place.undo, place.recipe, carrier))
+            file = File(before.digest, before.size, file.mode, restored)
         files[origin] = replace(file, mode=item.modes.get(origin, file.mode))
     files |= {loss.path: fused[loss.path] for loss in item.losses if loss.present}
     for path, text in item.restore.items():

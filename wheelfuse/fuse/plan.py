@@ -12,6 +12,7 @@ from wheelfuse.fuse.binding import bind
 from wheelfuse.fuse.conflicts import explain
 from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
+from wheelfuse.fuse.device_code import Sharing, share
 from wheelfuse.fuse.links import broken_links
 from wheelfuse.fuse.model import Case, Conflict, Facts, Inline, Lost, Original, Output, Resolution, Settled
 from wheelfuse.fuse.options import MergeOptions, Rule
@@ -35,6 +36,7 @@ class Plan:
     *refusals* are CPythons missing, tags that promise too much, and files that would not find what they link.
     *restored* has, for each original (by label), path and text of files that the fused wheel has in another form.
     *resolve* (path -> strategy) and *holes* are the user's decisions, for whoever merges the wheel again.
+    *sharing* is what becomes of GPU code.
     """
 
     name: WheelName
@@ -52,6 +54,7 @@ class Plan:
     resolve: Mapping[str, str]
     holes: tuple[str, ...]
     debug_bytes: int
+    sharing: Sharing
 
     def error(self) -> WheelfuseError | None:
         """Why nothing can be written, all reasons in one; None if the plan can be carried out."""
@@ -75,6 +78,7 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
     outputs = tuple(sorted((output for item in settled for output in item.outputs), key=lambda o: o.path))
     lost = tuple(lost for item in settled for lost in item.lost)
     name = fused_name(originals)
+    outputs, sharing = share(outputs, facts, name.distribution, options.share_device_code)
     modules = modules_of(outputs, originals, binding)
     contract = check_contracts(originals, outputs, lost, binding)
     requires_python = _requires_python(outputs, originals, context.dist_info)
@@ -101,6 +105,7 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
         resolve=_resolve(decided, lost, originals),
         holes=coverage.holes,
         debug_bytes=_debug_bytes(outputs, facts),
+        sharing=sharing,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wheelfuse.elf.patch import Undo
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Loss, RecordForm, Resolution
 from wheelfuse.wheel.archive import DEFAULT_MODE
@@ -49,13 +50,20 @@ class Input:
 class Placed:
     """A member of the fused wheel that is not everybody's, or not as it was: its owners and its path with them.
 
-    An empty *origin* means that wheelfuse made the file.
+    An empty *origin* means that wheelfuse made the file. *undo* takes other names back, after *recipe* has brought
+    back the GPU code that lies in the member *carrier*.
     """
 
     path: str
     owners: tuple[str, ...]
     origin: str
     undo: Undo | None = None
+    recipe: Recipe | None = None
+    carrier: str = ""
+
+    @property
+    def edited(self) -> bool:
+        return bool(self.undo or self.recipe)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class Provenance:
         paths = [member.path for member in self.placed] + [
             loss.path for i in self.inputs for loss in i.losses if loss.present
         ]
+        paths += [member.carrier for member in self.placed if member.carrier]
         yield from (f"{path} is not in the wheel" for path in paths if path not in members)
         for member in self.placed:
             if not set(member.owners) <= set(labels):
@@ -253,13 +262,18 @@ def _placed_to_json(item: Placed) -> dict[str, Any]:
         document["origin"] = item.origin
     if item.undo:
         document["undo"] = item.undo.to_json()
+    if item.recipe:
+        document |= {"carrier": item.carrier, "recipe": item.recipe.to_json()}
     return document
 
 
 def _placed_from_json(item: Any) -> Placed:
     undo = Undo.from_json(item["undo"]) if "undo" in item else None
+    recipe = Recipe.from_json(item["recipe"]) if "recipe" in item else None
+    carrier = _text(item["carrier"]) if recipe else ""
     path = _text(item["path"])
-    return Placed(path, tuple(map(_text, item["owners"])), _text(item.get("origin", path)), undo)
+    owners = tuple(map(_text, item["owners"]))
+    return Placed(path, owners, _text(item.get("origin", path)), undo, recipe, carrier)
 
 
 _ORIGIN_FIELD = 0x6677  # 'wf'; not among the registered header ids of APPNOTE 4.5.2

@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from typing import Any
 
-from wheelfuse.elf.image import MAGIC, read_image
-from wheelfuse.elf.patch import Undo
+from wheelfuse.elf.fatbin import read_device_code
+from wheelfuse.elf.image import MAGIC, Image, read_image
+from wheelfuse.elf.outsource import movable
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, Inline, Original
+from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member, spooled
@@ -93,7 +95,11 @@ class _Reader:
         self.wheel = read_wheel(archive)
         self.provenance = _provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
-        self.undos = {member.path: member.undo for member in placed if member.undo}
+        self.restorations = {
+            member.path: Restoration(member.undo, member.recipe, self.wheel.members.get(member.carrier))
+            for member in placed
+            if member.edited
+        }
         self.verified: dict[str, Verified] = {}
         self.undone: dict[str, Verified] = {}
         self.size = sum(member.size for member in self.wheel.members.values())
@@ -141,30 +147,55 @@ class _Batch:
         entry = self.reader.wheel.record.get(member.path)
         algorithm = entry.algorithm if entry and entry.digest else "sha256"
         hashes = {name: hashlib.new(name) for name in {algorithm, "sha256"}}
-        undo = self.reader.undos.get(member.path)
+        restoration = self.reader.restorations.get(member.path)
         with self.reader.archive.content_beginning(member, MAGIC, list(hashes.values())) as content:
             if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
                 what = f"its {algorithm} digest is not the one in RECORD"
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = encode_digest(hashes["sha256"].digest())
-            image = read_image(content) if content is not None else None
-            self.reader.verified[member.path] = Verified(digest, member.size, image)
-            if undo:
+            self.reader.verified[member.path] = _verified(digest, member.size, content)
+            if restoration:
                 if content is None:
                     raise InvalidInput(Problem("provenance tells of an edit, but it is no ELF file"))
-                self.reader.undone[member.path] = _before(content, undo)
+                self.reader.undone[member.path] = _before(self.reader.archive, content, restoration)
 
 
-def _before(content: bytes | mmap, undo: Undo) -> Verified:
-    digest = hashlib.sha256()
+def _verified(digest: str, size: int, content: bytes | mmap | None) -> Verified:
+    if content is None:
+        return Verified(digest, size)
+    image = read_image(content)
+    return Verified(digest, size, image, held_code(content, image))
+
+
+def _before(archive: Archive, content: bytes | mmap, restoration: Restoration) -> Verified:
+    digest, size = hashlib.sha256(), 0
 
     def hashed() -> Iterator[bytes]:
-        for chunk in undo.apply_stream(_pieces(content)):
+        nonlocal size
+        for chunk in restored(archive, _pieces(content), len(content), restoration):
             digest.update(chunk)
+            size += len(chunk)
             yield chunk
 
-    with spooled(hashed(), undo.size) as before:
-        return Verified(encode_digest(digest.digest()), undo.size, read_image(before))
+    with spooled(hashed(), restoration.size) as before:
+        return _verified(encode_digest(digest.digest()), size, before)
+
+
+def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
+    """The GPU code of an ELF file, and what of it may be moved; None if it has none that can be read."""
+    try:
+        code = read_device_code(content, image)
+    except InvalidInput:
+        return None  # of a form that is not understood: it stays where it is
+    if not code:
+        return None
+    containers, reasons = movable(content, code)
+    held = tuple(
+        HeldContainer(item, hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest())
+        for item in containers
+    )
+    fixed = code.size - sum(item.container.size for item in held)
+    return HeldCode(held, fixed, reasons, code.architectures)
 
 
 def _pieces(content: bytes | mmap) -> Iterator[bytes]:
@@ -186,8 +217,33 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
 
 
 def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
-    """The content of a file in pieces, an edit of wheelfuse taken back."""
-    if isinstance(file.source, Inline):
-        return (file.source.content,)
-    chunks = archives[file.source.archive].chunks(file.source.member)
-    return file.source.undo.apply_stream(chunks) if file.source.undo else chunks
+    """The content of a file in pieces, edits of wheelfuse taken back."""
+    source = file.source
+    if isinstance(source, Inline):
+        return (source.content,)
+    archive = archives[source.archive]
+    chunks = archive.chunks(source.member)
+    if source.restoration is None:
+        return chunks
+    return restored(archive, chunks, source.member.size, source.restoration)
+
+
+def restored(
+    archive: Archive, chunks: Iterable[bytes], size: int, restoration: Restoration
+) -> Iterator[bytes]:
+    """What a member of *size* bytes was before wheelfuse edited it, in pieces."""
+    if restoration.recipe and restoration.carrier:
+        chunks = _refilled(archive, chunks, size, restoration.recipe, restoration.carrier)
+    return restoration.undo.apply_stream(chunks) if restoration.undo else iter(chunks)
+
+
+def _refilled(
+    archive: Archive, chunks: Iterable[bytes], size: int, recipe: Recipe, carrier: Member
+) -> Iterator[bytes]:
+    """The file with its GPU code back in its place."""
+    held = archive.mapped(carrier)
+    with spooled(chunks, size) as content:
+        yield from recipe.apply(
+            lambda offset, length: bytes(content[offset : offset + length]),
+            lambda offset, length: bytes(held[offset : offset + length]),
+        )

@@ -6,14 +6,14 @@ import io
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from mmap import mmap
 from typing import BinaryIO, cast
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.model import Facts, File, Original
+from wheelfuse.fuse.model import Facts, File, HeldCode, Original
 from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
@@ -47,7 +47,7 @@ def survey(archives: Archives, progress: Progress | None = None) -> Survey:
     sources = read_sources(archives, progress, check=_check_set)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
     originals = healed(originals)
-    facts = _look_closer(archives, originals, _images(sources))
+    facts = replace(_look_closer(archives, originals, _images(sources)), device_code=_device_code(sources))
     provenances = [source.provenance for source in sources if source.provenance]
     return Survey(
         originals,
@@ -92,6 +92,16 @@ def _images(sources: Iterable[Source]) -> dict[str, Image]:
         for looked_at in (source.verified, source.undone)
         for found in looked_at.values()
         if found.image
+    }
+
+
+def _device_code(sources: Iterable[Source]) -> dict[str, HeldCode]:
+    return {
+        found.digest: found.device_code
+        for source in sources
+        for looked_at in (source.verified, source.undone)
+        for found in looked_at.values()
+        if found.device_code
     }
 
 

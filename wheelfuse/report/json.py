@@ -49,6 +49,7 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
         "errors": _problems(error.problems if error else ()),
         "warnings": _problems(outcome.warnings),
         "debug_bytes": plan.debug_bytes,
+        "device_code": _device_code(outcome),
         "output": None
         if written is None
         else {
@@ -61,6 +62,27 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
         },
     }
     return _dump(document)
+
+
+def _device_code(outcome: MergeOutcome) -> dict[str, Any]:
+    sharing = outcome.plan.sharing
+    return {
+        "carrier": sharing.path or None,
+        "saved_on_disk": sharing.saved,
+        "saved_in_wheel": outcome.saved_in_wheel,
+        "possible": sharing.possible,
+        "files": [
+            {
+                "path": row.path,
+                "containers": row.containers,
+                "shared_bytes": row.shared_bytes,
+                "left_bytes": row.left_bytes,
+                "architectures": list(row.architectures),
+                "why_left": list(row.why_left),
+            }
+            for row in sharing.modules
+        ],
+    }
 
 
 def refusal_to_json(command: str, error: WheelfuseError) -> str:

@@ -147,10 +147,30 @@ def _sizes(outcome: MergeOutcome) -> Iterable[str]:
     if count > 1:
         yield f"download   {size / largest:.2f} times the largest input, for one user"
     yield f"installed  {human_size(outcome.written.installed_size)}"
+    yield from _device_code(outcome)
     if outcome.plan.debug_bytes > 1 << 20:
         share = outcome.plan.debug_bytes / max(outcome.written.installed_size, 1)
         debug = human_size(outcome.plan.debug_bytes)
         yield f"debug      {debug} of it ({share:.0%}) are debug sections and symbol tables"
+
+
+def _device_code(outcome: MergeOutcome) -> Iterable[str]:
+    sharing = outcome.plan.sharing
+    if sharing.carrier:
+        files = _count(sum(bool(row.containers) for row in sharing.modules), "file")
+        where = f"stored once for {files}, in {sharing.path}"
+        disk, wheel = human_size(sharing.saved), human_size(outcome.saved_in_wheel)
+        yield f"GPU code   {human_size(sharing.carrier.section_size)} {where}: saves {disk} on disk, about {wheel} here"
+    elif sharing.possible > 1 << 16:
+        yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
+    left = [row for row in sharing.modules if row.why_left]
+    for why in dict.fromkeys(why for row in left for why in row.why_left):
+        rows = [row for row in left if why in row.why_left]
+        yield (
+            f"           left in {rows[0].path}"
+            + (f" and {len(rows) - 1} more" * (len(rows) > 1))
+            + f": {why}"
+        )
 
 
 def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:

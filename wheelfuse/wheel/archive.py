@@ -12,12 +12,13 @@ import os
 import stat
 import struct
 import tempfile
+import threading
 import unicodedata
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
@@ -72,6 +73,9 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+        self._open = ExitStack()
+        self._mapped: dict[str, bytes | mmap] = {}
+        self._lock = threading.Lock()
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -92,6 +96,8 @@ class Archive:
         self.close()
 
     def close(self) -> None:
+        self._mapped.clear()
+        self._open.close()
         os.close(self._fd)
 
     def problem(self, what: str, member: str = "", todo: str = "") -> Problem:
@@ -288,6 +294,15 @@ class Archive:
         for _ in chunks:
             pass
         yield None
+
+    def mapped(self, member: Member) -> bytes | mmap:
+        """The member's content for random access, until the archive is closed; inflated once."""
+        with self._lock:
+            if member.path not in self._mapped:
+                self._mapped[member.path] = self._open.enter_context(
+                    spooled(self.chunks(member), member.size)
+                )
+            return self._mapped[member.path]
 
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""
