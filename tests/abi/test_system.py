@@ -105,6 +105,8 @@ def test_the_table_is_printed_as_it_is_read(tmp_path: Path, capsys: pytest.Captu
         ("libEGL-0123abcd.so.1", True, True),
         ("libEGL.so.1", False, True),
         ("libxcb-icccm.so.4", False, True),
+        ("libzstd.so.1", False, True),
+        ("libbrotlidec.so.1", False, True),
         ("libcudart.so.12", False, False),
         ("libspam.so.1", False, False),
     ],

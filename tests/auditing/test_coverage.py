@@ -69,6 +69,24 @@ def test_a_module_that_some_cpythons_lack() -> None:
     assert item.todo == "Build it for cp311, or let no other CPython install the wheel."
 
 
+def test_a_library_of_operators_may_be_opened_whatever_its_suffix() -> None:
+    """torchao finds its files by a pattern, torch_scatter by the suffix: both leave the init function out."""
+    operators = shared("pkg/_ops.cpython-310-x86_64-linux-gnu.so", exports=("ops",))
+    subject = wheel("cp310-abi3", operators, requires_python=">=3.10,<3.12")
+    (item,) = found(over_claim, subject)
+    assert item.severity is Severity.WARNING
+    assert item.message.endswith(
+        "there for cp310; it has no init function, so the package may open it by any name"
+    )
+    (item,) = found(
+        missing_module, wheel("cp310-abi3", operators, shared("pkg/_C.abi3.so"), requires_python="<3.12")
+    )
+    assert item.severity is Severity.WARNING
+    assert item.message.endswith(
+        "there for cp310; it has no init function, so the package may open it by any name"
+    )
+
+
 def test_modules_with_the_same_holes_are_one_finding() -> None:
     subject = wheel(
         "cp311.cp312-cp311.cp312", *on("311", "312"), *on("312", name="pkg/_y"), *on("312", name="pkg/_z")
@@ -100,6 +118,14 @@ def test_cpythons_without_any_module_are_told_of_once() -> None:
     subject = wheel("cp311.cp312-cp311.cp312", *on("312"), *on("312", name="pkg/_y"))
     assert found(missing_module, subject) == []
     assert len(found(over_claim, subject)) == 1
+
+
+def test_files_of_a_module_that_no_cpython_finds_are_not_called_left_over() -> None:
+    """The missing module is told of by another rule, which says what its files are for."""
+    renamed = wheel("cp312-cp312", *on("313"))
+    assert found(stale_module, renamed) == [] and len(found(over_claim, renamed)) == 1
+    half = wheel("cp312-cp312", *on("312"), *on("313", name="pkg/_y"))
+    assert found(stale_module, half) == [] and len(found(missing_module, half)) == 1
 
 
 def test_holes_that_nobody_falls_into_yet_are_warnings() -> None:

@@ -230,6 +230,11 @@ def test_a_file_without_suffix_in_a_wheel_tagged_abi3_claims_it_too() -> None:
     assert found(fake_abi3, wheel("cp312-cp312", shared("pkg/_C.so", "_PyType_Lookup"))) == []
 
 
+def test_what_rules_about_the_stable_abi_tell_is_not_told_twice() -> None:
+    subject = wheel("cp310-abi3", shared("pkg/_C.so", "PyType_GetDict", "PyObject_Vectorcall"))
+    assert [len(found(rule, subject)) for rule in (missing_symbols, fake_abi3, limited_api)] == [0, 1, 1]
+
+
 def test_a_fake_abi3_file_that_one_cpython_alone_installs() -> None:
     (item,) = found(fake_abi3, wheel("cp312-cp312", shared("pkg/_C.abi3.so", "_PyType_Lookup")))
     assert item.severity is Severity.WARNING

@@ -667,3 +667,35 @@ def test_a_version_that_the_library_lacks() -> None:
         "import fails: it needs version SPAM_2 and 1 more of pkg/libspam.so.1, which does not define it"
     )
     assert (finding.path, finding.details, finding.severity) == (M, ("SPAM_2", "SPAM_3"), Severity.ERROR)
+
+
+def test_names_like_pythons_may_be_those_of_another_distribution() -> None:
+    """PySide's modules ask libshiboken6, which another wheel brings, for PyNobody_... of its own."""
+    extension = module_image("PyList_New PyRun_Nobody", needed="libspam.so.1", runpath="$ORIGIN/../spam/lib")
+    assert load(subject({M: extension}, requires="spam"), M, CP312).outcome is UNPROVED
+    assert load(subject({M: module_image("PyList_New PyRun_Nobody")}), M, CP312).outcome is FAILS
+
+
+def test_a_library_that_is_opened_for_all_to_see_may_define_a_symbol() -> None:
+    wheel = subject({M: module_image("spam")}, requires="spam", preloads=True)
+    assert load(wheel, M, CP312).outcome is FAILS
+    assert load(replace(wheel, opens_globally=True), M, CP312).outcome is UNPROVED
+
+
+@pytest.mark.parametrize(
+    ("source", "opens", "for_all"),
+    [
+        (b"import os", False, False),
+        (b"ctypes.CDLL(path)", True, False),
+        (b"ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)", True, True),
+        (b"sys.setdlopenflags(0x102)", True, False),
+    ],
+)
+def test_what_python_code_opens_is_seen_wherever_a_chunk_ends(
+    source: bytes, opens: bool, for_all: bool
+) -> None:
+    for at in range(len(source)):
+        sources = PythonSources()
+        sources.update(source[:at])
+        sources.update(source[at:])
+        assert (sources.open_libraries, sources.open_globally) == (opens, for_all)

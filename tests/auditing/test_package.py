@@ -235,6 +235,18 @@ def test_a_compressed_tag_set_that_implies_abi3_for_all() -> None:
     assert item.message.startswith("cp311, cp312, cp313, cp313t, cp314, cp314t would install it (its tags,")
 
 
+def test_a_wheel_whose_files_are_all_for_others() -> None:
+    (item,) = found(over_claim, wheel("cp312-cp312", *matrix("313", "314t")))  # type: ignore[arg-type]
+    assert item.message.endswith(
+        "but find no file of its extension module pkg._x; its files are for cp313, cp314t"
+    )
+    assert "the tags that are true (cp313-cp313 and so on)" in item.todo
+    (item,) = found(over_claim, wheel("cp39-abi3", *matrix("312")))  # type: ignore[arg-type]
+    assert item.message.endswith("there for cp312") and "the tags that are true (cp312-cp312)" in item.todo
+    (item,) = found(over_claim, wheel("cp312-cp312", *matrix("314t")))  # type: ignore[arg-type]
+    assert "(cp314-cp314t)" in item.todo
+
+
 def test_libraries_that_are_opened_by_name_leave_no_holes() -> None:
     libraries = [shared("pkg/libx.so", exports=("x",)), shared("pkg/_C.abi3.so", exports=("x",))]
     assert found(over_claim, wheel("py3-none", *libraries)) == []

@@ -275,6 +275,13 @@ class TestUnknownLibrary:
         finding = only("unknown_library", wheel(files))
         assert (finding.severity, finding.path) == (Severity.ERROR, "pkg/libown.so")
 
+    def test_a_copy_of_auditwheel_that_got_lost(self) -> None:
+        finding = only("unknown_library", wheel({MODULE: elf("libjpeg-6dc8d115.so.62.4.0")}))
+        assert finding.todo == (
+            "Build the wheel again: a name with such a hash is that of a copy which auditwheel put into it, "
+            "and the copy is gone"
+        )
+
     def test_payload_is_one_warning(self) -> None:
         files = {MODULE: elf(), "pkg/a.so": elf("libone.so"), "pkg/b.so": elf("libtwo.so")}
         finding = only("unknown_library", wheel(files))

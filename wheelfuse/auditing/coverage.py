@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import has_table
@@ -23,6 +23,7 @@ class ModuleCoverage:
 
     *present* find a file that they can load, *missing* find none. *needs_gil* are free-threaded builds for which
     there is nothing but a file for the stable ABI of the builds with the GIL: a rule of its own tells of them.
+    *opened*: no file has an init function or needs CPython, so the package opens them, by whatever name it likes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModuleCoverage:
     present: tuple[Target, ...]
     missing: tuple[Target, ...]
     needs_gil: tuple[Target, ...]
+    opened: bool = False
 
 
 def importable(subject: Subject) -> tuple[str, ...]:
@@ -87,6 +89,15 @@ def _row(subject: Subject, key: str, targets: list[Target]) -> ModuleCoverage:
         tuple(present),
         tuple(t for t in missing if t not in needs_gil),
         tuple(needs_gil),
+        not any(_uses_cpython(subject, path) for path in paths),
+    )
+
+
+def _uses_cpython(subject: Subject, path: str) -> bool:
+    """Whether a file has an entry point for import, or needs a symbol of CPython."""
+    exports = subject.files[path].image.exports
+    return bool(subject.tree.cpython_imports(path)) or any(
+        name.startswith(("PyInit", "PyModExport")) for name in exports
     )
 
 
@@ -97,10 +108,19 @@ def without_any(rows: Iterable[ModuleCoverage]) -> tuple[Target, ...]:
     return tuple(sorted(t for t in lost if not any(t in row.present or t in row.needs_gil for row in rows)))
 
 
-def severity_of(holes: Iterable[Target]) -> Severity:
-    """An error where a CPython that people use goes without; else a warning: not released, or past its end of life."""
+def severity_of(holes: Iterable[Target], rows: Iterable[ModuleCoverage]) -> Severity:
+    """An error where a CPython that people use goes without; else a warning: not released, past its end of life, or
+    without a file of the right name that may not be needed."""
     used = any(has_table(target) and target.minor >= OLDEST_SUPPORTED for target in holes)
-    return Severity.ERROR if used else Severity.WARNING
+    return Severity.ERROR if used and not all(row.opened for row in rows) else Severity.WARNING
+
+
+def doubt(rows: Sequence[ModuleCoverage]) -> str:
+    """The end of a message about modules that may not be imported at all; empty if some are for sure."""
+    if not all(row.opened for row in rows):
+        return ""
+    it = "they have" if len(rows) > 1 else "it has"
+    return f"; {it} no init function, so the package may open {'them' if len(rows) > 1 else 'it'} by any name"
 
 
 def names(targets: Iterable[Target]) -> str:

@@ -369,6 +369,8 @@ class Linker:
     ) -> SymbolProblem:
         may = tuple(soname for soname in mapping.system if system_exports(soname, name) is None)
         may += tuple(outside.needed for outside in mapping.outside) + not_found
+        if self.subject.opens_globally and self.subject.requirements:
+            may += ("a library that Python code opens with RTLD_GLOBAL",)
         elsewhere = tuple(
             path for path, file in sorted(self.subject.files.items()) if name in file.image.exports
         )

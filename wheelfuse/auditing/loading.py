@@ -59,7 +59,7 @@ def load(subject: Subject, path: str, target: Target) -> Verdict:
     reasons = [
         *_refusals(subject, file.image, module, target),
         *_link_reasons(linked),
-        *_python_reasons(linked, target),
+        *_python_reasons(subject, linked, target),
     ]
     assumed = tuple(map(str, linked.outside))
     failing = tuple(dict.fromkeys(text for certain, text in reasons if certain))
@@ -156,7 +156,7 @@ def _symbol_reasons(linked: Linked) -> Iterator[Reason]:
         yield certain, f"undefined symbol {first.symbol}{others} in {by}{hope}"
 
 
-def _python_reasons(linked: Linked, target: Target) -> Iterator[Reason]:
+def _python_reasons(subject: Subject, linked: Linked, target: Target) -> Iterator[Reason]:
     """What the interpreter lacks of what is left to it."""
     if not has_table(target):
         if linked.python:
@@ -164,8 +164,10 @@ def _python_reasons(linked: Linked, target: Target) -> Iterator[Reason]:
         return
     for symbol in sorted(linked.python.keys() - _exports(target)):
         text = f"undefined symbol {symbol} in {linked.python[symbol]}: {target} does not export it"
-        # Micro releases add private symbols.
-        yield history(symbol) is not None or not symbol.startswith("_"), text
+        by = linked.python[symbol]
+        # Micro releases add private symbols; and names like Python's may be those of another distribution's library.
+        known = history(symbol) is not None or not symbol.startswith("_")
+        yield known and not (by in subject.files and subject.tree.may_come_from_elsewhere(by, symbol)), text
 
 
 @cache

@@ -7,6 +7,8 @@ import re
 _OPENING = re.compile(
     rb"\b[Cc]DLL\b|\b[Pp]yDLL\b|\bcdll\b|LoadLibrary|load_library|\bdlopen\b|\bRTLD_|setdlopenflags"
 )
+_GLOBALLY = re.compile(rb"DLL\([^;\n]{0,160}RTLD_GLOBAL")
+_LONGEST = 192  # bytes of what is looked for
 
 
 class PythonSources:
@@ -18,10 +20,12 @@ class PythonSources:
 
     def __init__(self) -> None:
         self.open_libraries = False
+        self.open_globally = False
         self._end = b""
 
     def update(self, chunk: bytes) -> None:
-        """Take the next part of a file; no word is looked for that is longer than what is kept of the last one."""
-        if not self.open_libraries:
-            self.open_libraries = _OPENING.search(self._end + chunk) is not None
-            self._end = (self._end + chunk)[-32:]
+        """Take the next part of a file; nothing is looked for that is longer than what is kept of the last one."""
+        text = self._end + chunk
+        self.open_libraries = self.open_libraries or _OPENING.search(text) is not None
+        self.open_globally = self.open_globally or _GLOBALLY.search(text) is not None
+        self._end = text[-_LONGEST:]

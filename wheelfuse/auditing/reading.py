@@ -109,6 +109,7 @@ def read_wheel_subject(path: Path, label: str) -> Subject:
             unreadable=tuple(unreadable),
             size=archive.size,
             preloads=sources.open_libraries,
+            opens_globally=sources.open_globally,
         )
 
 
@@ -233,6 +234,7 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
         problems=claims.problems,
         unreadable=tuple(unreadable),
         preloads=sources.open_libraries or not claims.dist_info,
+        opens_globally=sources.open_globally,
     )
 
 

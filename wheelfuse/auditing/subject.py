@@ -73,7 +73,8 @@ class Subject:
     and METADATA; ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else
     is known of it. Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
     limits the claim to one CPython: the one into which a distribution is installed. ``preloads`` says whether Python
-    code of the input opens libraries by itself, so that one may be loaded before it is needed; True if not known.
+    code of the input opens libraries by itself, so that one may be loaded before it is needed; True if not known;
+    ``opens_globally`` whether it does so for all modules to see (RTLD_GLOBAL).
     """
 
     label: str
@@ -92,6 +93,7 @@ class Subject:
     only: Target | None = None
     against: Against = field(default_factory=Against)
     preloads: bool = True
+    opens_globally: bool = False
 
     @property
     def requires_python(self) -> str:

@@ -147,7 +147,8 @@ def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:
     except (ELFError, ConstructError, struct.error, ValueError, KeyError, IndexError, OverflowError,
             UnicodeError, AttributeError, TypeError, AssertionError, RecursionError) as error:  # fmt: skip
         # pyelftools answers a lying header with whichever exception its parsing happens to hit.
-        raise InvalidInput(Problem(f"unreadable ELF file: {type(error).__name__}: {error}")) from error
+        told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise InvalidInput(Problem(f"unreadable ELF file: {told}")) from error
 
 
 def _read(data: bytes | mmap, deep: bool) -> Image:

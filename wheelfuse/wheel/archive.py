@@ -116,7 +116,11 @@ class Archive:
             NotImplementedError,
             struct.error,
         ) as error:
-            raise InvalidInput(self.problem(f"not a zip file that can be read: {error}")) from error
+            told = f"not a zip file that can be read: {error}"
+            todo = "It is damaged, cut off, or something else: build or download it again."
+            raise InvalidInput(
+                self.problem(told.removesuffix(": File is not a zip file"), todo=todo)
+            ) from error
         directory = Directory.read(self._pread, self.size, len(comment))
         if isinstance(directory, str):
             raise InvalidInput(self.problem(directory, todo=_AGAIN))

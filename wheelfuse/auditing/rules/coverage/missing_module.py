@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelfuse.auditing.coverage import ModuleCoverage, matrix, names, other_systems, severity_of, without_any
+from wheelfuse.auditing.coverage import (
+    ModuleCoverage,
+    doubt,
+    matrix,
+    names,
+    other_systems,
+    severity_of,
+    without_any,
+)
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.target import Target
@@ -42,9 +50,9 @@ def _finding(holes: tuple[Target, ...], rows: list[ModuleCoverage]) -> Finding:
     have = names({target for row in rows for target in row.present}) or "none of those that would install it"
     details = [f"{row.name}: {', '.join(map(str, row.present)) or 'none'}" for row in rows] if several else []
     return RULE.finding(
-        f"{what} missing for {names(holes)}; there for {have}",
+        f"{what} missing for {names(holes)}; there for {have}{doubt(rows)}",
         rows[0].paths[0],
         todo=f"Build {'them' if several else 'it'} for {names(holes)}, or let no other CPython install the wheel.",
         details=(*details, *(path for row in rows for path in row.paths)),
-        severity=severity_of(holes),
+        severity=severity_of(holes, rows),
     )

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelfuse.abi.modules import ModuleName, picks
-from wheelfuse.auditing.coverage import claimed, importable, names
+from wheelfuse.auditing.coverage import claimed, finds, importable, names
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.target import Target
@@ -26,12 +26,14 @@ RULE = Rule(
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Files with the same reason are one finding."""
+    """Files with the same reason are one finding. Where no CPython finds any file of a module, another rule tells."""
     targets = claimed(subject)
     if not subject.interpreter_tags or not targets:
         return
     stale: dict[str, list[str]] = defaultdict(list)
     for key in importable(subject):
+        if not any(finds(subject, key, target) for target in targets):
+            continue
         modules = {path: subject.files[path].module for path in subject.paths_of_modules[key]}
         for path, module in modules.items():
             others = [other for name, other in modules.items() if other and name != path]

@@ -37,5 +37,5 @@ def check(subject: Subject) -> Iterator[Finding]:
             paths[0],
             todo="Tag the wheel cp3X-abi3, which keeps them out, or add files for them (cp314t, abi3t).",
             details=tuple(paths),
-            severity=severity_of(targets),
+            severity=severity_of(targets, rows),
         )

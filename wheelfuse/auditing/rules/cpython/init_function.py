@@ -47,8 +47,9 @@ def check(subject: Subject) -> Iterator[Finding]:
         files = f"{len(paths)} files have" if len(paths) > 1 else "it has"
         what = f"cannot be imported: {files} no init function (PyInit_…); can only be opened by name"
         details = tuple(paths) if len(paths) > 1 else ()
+        opened = "they are" if len(paths) > 1 else "it is"
         todo = (
-            "If they are opened by name, nothing; else look for a PyMODINIT_FUNC that is hidden or left out."
+            f"If {opened} opened by name, nothing; else look for a PyMODINIT_FUNC that is hidden or left out."
         )
         yield RULE.finding(what, paths[0], todo=todo, details=details, severity=severity)
 

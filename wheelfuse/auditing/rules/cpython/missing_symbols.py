@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.cpython import has_table, history
 from wheelfuse.auditing.coverage import names, other_systems
-from wheelfuse.auditing.cpython_symbols import Missing, missing, satisfied
+from wheelfuse.auditing.cpython_symbols import Missing, missing, satisfied, stable_claims
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 
@@ -27,9 +27,10 @@ def check(subject: Subject) -> Iterator[Finding | NotRun]:
     """Files that lack the same are one finding. Files for a stable ABI have rules of their own."""
     if reason := _not_known(subject):
         yield RULE.not_run(reason)
+    stable = {path for path, _ in stable_claims(subject)}
     grouped: dict[tuple[Missing, ...], list[str]] = {}
-    for path, file in sorted(subject.files.items()):
-        if file.module and file.module.stable_abi:
+    for path in sorted(subject.files):
+        if path in stable:
             continue
         if lacking := tuple(item for item in missing(subject, path) if history(item.symbol)):
             grouped.setdefault(lacking, []).append(path)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelfuse.auditing.coverage import matrix, names, severity_of, without_any
+from wheelfuse.auditing.coverage import doubt, matrix, names, severity_of, without_any
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
+from wheelfuse.target import Target
 
 RULE = Rule(
     "WF108", "over-claim", Severity.ERROR, "CPythons install the wheel, but find nothing they can load"
@@ -32,20 +33,25 @@ def check(subject: Subject) -> Iterator[Finding]:
     modules = (
         f"its {len(rows)} extension modules" if len(rows) > 1 else f"its extension module {rows[0].name}"
     )
-    have = names({target for row in rows for target in row.present}) or "none"
+    present = {target for row in rows for target in row.present}
+    own = {file.module.target for file in subject.files.values() if file.module and file.module.target}
+    have = f"there for {names(present)}" if present else f"its files are for {names(own) or 'none of them'}"
     python = f", Requires-Python {subject.requires_python}" if subject.requires_python else ""
     tags = ", ".join(sorted({f"{python}-{abi}" for python, abi in subject.interpreter_tags}))
     tags = tags if tags.count(",") < 3 else "its tags"
     yield RULE.finding(
-        f"{names(holes)} would install it ({tags}{python}), but find no file of {modules}; there for {have}",
-        todo=_todo(subject, any(target.free_threaded for target in holes)),
+        f"{names(holes)} would install it ({tags}{python}), but find no file of {modules}; {have}{doubt(rows)}",
+        todo=_todo(present or own, any(target.free_threaded for target in holes)),
         details=tuple(path for row in rows for path in row.paths),
-        severity=severity_of(holes),
+        severity=severity_of(holes, rows),
     )
 
 
-def _todo(subject: Subject, free_threaded: bool) -> str:
-    ways = "Add the files, or state only the tags that are true (cp312-cp312 and so on)"
+def _todo(served: set[Target], free_threaded: bool) -> str:
+    ways = "Add the files, or state only the tags that are true"
+    if served:
+        first = min(served)
+        ways += f" ({first.python_tag}-{first}{' and so on' if len(served) > 1 else ''})"
     if free_threaded:
         return f"{ways}; Requires-Python cannot keep free-threaded builds out."
     return f"{ways}, or bound Requires-Python."

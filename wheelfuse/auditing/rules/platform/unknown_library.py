@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from wheelfuse.auditing.builds import without_graft_hash
 from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity, few
 from wheelfuse.auditing.platform import External, are, claimed, loaded_paths, located, needs, supplied
 from wheelfuse.auditing.subject import Kind, Subject
@@ -26,6 +27,10 @@ RULE = Rule(
 )
 
 _TODO = "Copy it into the wheel (auditwheel repair), link it statically, or require what supplies it"
+_REBUILD = (
+    "Build the wheel again: a name with such a hash is that of a copy which auditwheel put into it, "
+    "and the copy is gone"
+)
 _SHOWN = 5
 
 
@@ -58,7 +63,7 @@ def _finding(kind: Kind, items: list[External], severity: Severity | None) -> Fi
         f"{are(paths, 'needs', 'need')} {shown}, found in neither the {kind.value} nor any platform policy, "
         "and of no known distribution",
         path,
-        todo=_TODO,
+        todo=_REBUILD if all(without_graft_hash(i.soname) != i.soname for i in items) else _TODO,
         details=tuple(_evidence(items)) if len(paths) > 1 or len(items) > _SHOWN else (),
         severity=severity,
     )
