@@ -197,7 +197,7 @@ class TestGlibcTooNew:
         worse, bad = elf(imports=[("f", "GLIBC_2.38")]), elf(imports=[("g", "GLIBC_2.34")])
         finding = only("glibc_too_new", wheel({MODULE: bad, OTHER: worse, "pkg/_z.so": bad}))
         assert finding.path == OTHER and finding.message.endswith("; 2 more files need too much")
-        assert [detail.split(":")[0] for detail in finding.details] == [OTHER, MODULE, "pkg/_z.so"]
+        assert finding.details == (f"{OTHER}: GLIBC_2.38 (f)", f"{MODULE}, pkg/_z.so: GLIBC_2.34 (g)")
 
     def test_of_several_tags_the_lowest_counts(self) -> None:
         files = {MODULE: elf(imports=[("f", "GLIBC_2.27")])}

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wheelfuse.abi.platform import covering_policy
-from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity
+from wheelfuse.auditing.finding import Finding, NotRun, Rule, Severity, few
 from wheelfuse.auditing.platform import FileNeeds, claimed, needs, spelled, symbols_of, versions_above
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.wheel.name import Platform
@@ -66,7 +66,7 @@ def _finding(subject: Subject, platform: Platform, above: list[FileNeeds]) -> Fi
         f"needs {what}, {allowed}, but the tag is {tag}{more}",
         worst.path,
         todo=todo,
-        details=tuple(_evidence(subject, file, platform) for file in above),
+        details=tuple(_details(subject, above, platform)),
     )
 
 
@@ -74,11 +74,19 @@ def _text(version: tuple[int, int]) -> str:
     return "_".join(map(str, version))
 
 
+def _details(subject: Subject, above: list[FileNeeds], platform: Platform) -> Iterator[str]:
+    """``pkg/_x.so, pkg/_y.so: GLIBC_2.34 (pthread_create, stat)``: files with equal needs together."""
+    together: dict[str, list[str]] = {}
+    for file in above:
+        together.setdefault(_evidence(subject, file, platform), []).append(file.path)
+    return (f"{few(paths)}: {evidence}" for evidence, paths in together.items())
+
+
 def _evidence(subject: Subject, file: FileNeeds, platform: Platform) -> str:
-    """``pkg/_x.so: GLIBC_2.34 (pthread_create, stat)``."""
+    """``GLIBC_2.34 (pthread_create, stat)``."""
     parts = []
     for version in versions_above(file, platform.version):
         symbols = symbols_of(subject.files[file.path].image, version)
         dots = ", …" if len(symbols) > _SHOWN else ""
         parts.append(f"{version} ({', '.join(symbols[:_SHOWN])}{dots})" if symbols else version)
-    return f"{file.path}: {', '.join(parts) or file.floor.library}"
+    return ", ".join(parts) or file.floor.library
