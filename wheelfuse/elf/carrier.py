@@ -65,7 +65,7 @@ _DT_SYMTAB, _DT_SYMENT, _DT_FLAGS, _DT_GNU_HASH, _DF_BIND_NOW = 6, 11, 30, 0x6FF
 _NT_GNU_BUILD_ID, _NT_GNU_PROPERTY_TYPE_0 = 3, 5
 _GLOBAL_OBJECT = 1 << 4 | 1  # STB_GLOBAL, STT_OBJECT
 _SYMBOL = struct.Struct("<IBBHQQ")
-_DYNSYM, _DYNSTR, _DYNAMIC, _FATBIN, _SHSTRTAB = 4, 5, 6, 7, 8  # indices of sections
+_DYNSYM, _DYNSTR, _FATBIN, _SHSTRTAB = 4, 5, 7, 8  # indices of sections
 
 
 class _Machine(NamedTuple):
@@ -123,8 +123,6 @@ class Carrier:
             left = size
             for chunk in content:
                 left -= len(chunk)
-                if left < 0:
-                    break
                 yield chunk
             if left:
                 raise InvalidInput(f"container {number} of GPU code for a carrier has not {size} bytes")
@@ -149,9 +147,10 @@ def lay_out(machine: str, soname: str, symbol: str, sizes: Sequence[int]) -> Car
     if not sizes or min(sizes) < 1:
         raise InvalidInput("a carrier without GPU code, or with an empty container")
     section_size = sum(map(_aligned, sizes))
-    identity = "\0".join((machine, soname, symbol, *map(str, sizes)))
-    build_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).digest()[:20]
-    sections = _sections(_MACHINES[machine], _encoded(soname), _encoded(symbol), build_id, section_size)
+    names = _encoded(soname), _encoded(symbol)
+    identity = b"\0".join((machine.encode(), *names, *(b"%d" % size for size in sizes)))
+    build_id = hashlib.sha256(identity).digest()[:20]
+    sections = _sections(_MACHINES[machine], *names, build_id, section_size)
     return Carrier(_head(_MACHINES[machine], sections), tuple(sizes), _trailer(sections))
 
 
@@ -295,10 +294,11 @@ def _head(machine: _Machine, sections: tuple[_Section, ...]) -> bytes:
         shstrndx=_SHSTRTAB,
     )
     page = bytearray(machine.page)
-    headers = b"".join(map(_ENCODING.pack, (header, *_segments(machine, sections))))
-    page[: len(headers)] = headers
-    for section in sections[:_DYNAMIC]:
-        page[section.offset : section.offset + section.size] = section.content
+    segments = b"".join(map(_ENCODING.pack, _segments(machine, sections)))
+    page[:_HEADERS_SIZE] = _ENCODING.pack(header) + segments
+    for section in sections:
+        if section.flags & _SHF_ALLOC:
+            page[section.offset : section.offset + len(section.content)] = section.content
     return bytes(page)
 
 
@@ -327,10 +327,9 @@ def _trailer(sections: tuple[_Section, ...]) -> bytes:
 
 
 def _encoded(name: str) -> bytes:
-    raw = name.encode("utf-8", "surrogateescape")
-    if not 0 < len(raw) <= _LONGEST_NAME or b"\0" in raw or b"/" in raw:
+    if not (name.isascii() and 0 < len(name) <= _LONGEST_NAME) or set(name) & {"\0", "/"}:
         raise InvalidInput(f"not the name of a library or symbol: {name!r:.300}")
-    return raw
+    return name.encode()
 
 
 def _content_hash(digests: Iterable[str]) -> str:

@@ -66,12 +66,11 @@ def share(
     *asked*: True does it where it saves anything to speak of, False never, None where it saves a lot.
     """
     holders = {output: code for output in outputs if (code := facts.device_code.get(output.file.digest))}
-    repeated = _repeated(holders) if asked is not False else {}
+    repeated = _repeated(holders)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
-    if saved < (WORTH_ASKING if asked else WORTH_IT):
-        return tuple(outputs), Sharing(
-            modules=tuple(_row(o, code, frozenset()) for o, code in holders.items())
-        )
+    if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
+        rows = tuple(_row(output, code, frozenset()) for output, code in holders.items())
+        return tuple(outputs), Sharing(modules=rows, possible=saved)
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
     soname, symbol = carrier_name(distribution, digests), symbol_name(digests)

@@ -14,7 +14,7 @@ from wheelfuse import __version__
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.outsource import outsource
 from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe
+from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.device_code import Part, Sharing
 from wheelfuse.fuse.model import File, Original, Output, Stored
@@ -141,12 +141,8 @@ def _write_edited(
                 done = outsource(
                     content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath
                 )
-                recipe = done.undo(sharing.carrier.section_offset)
-                before = content
-                chunks, size = (
-                    done.recipe.apply(lambda at, length: bytes(before[at : at + length])),
-                    done.recipe.size,
-                )
+                recipe = done.undo.borrowing_from(sharing.carrier.section_offset)
+                chunks, size = done.recipe.apply(reading(content)), done.recipe.size
         except InvalidInput as error:
             wheel = archives[source.archive].name if isinstance(source, Stored) else ""
             raise InvalidInput(

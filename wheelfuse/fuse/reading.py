@@ -16,8 +16,8 @@ from typing import Any
 
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
-from wheelfuse.elf.outsource import movable
-from wheelfuse.elf.recipe import Recipe
+from wheelfuse.elf.outsource import immovable
+from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration
 from wheelfuse.fuse.originals import Source, Verified, sketches
@@ -189,13 +189,18 @@ def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
         return None  # of a form that is not understood: it stays where it is
     if not code:
         return None
-    containers, reasons = movable(content, code)
+    try:
+        obstacles = immovable(content, code.containers)
+        reasons = tuple(sorted(set(obstacles.values())))
+    except InvalidInput as error:
+        obstacles = dict.fromkeys(code.containers, "")
+        reasons = tuple(problem.what for problem in error.problems)
     held = tuple(
         HeldContainer(item, hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest())
-        for item in containers
+        for item in code.containers
+        if item not in obstacles
     )
-    fixed = code.size - sum(item.container.size for item in held)
-    return HeldCode(held, fixed, reasons, code.architectures)
+    return HeldCode(held, sum(container.size for container in obstacles), reasons, code.architectures)
 
 
 def _pieces(content: bytes | mmap) -> Iterator[bytes]:
@@ -243,7 +248,4 @@ def _refilled(
     """The file with its GPU code back in its place."""
     held = archive.mapped(carrier)
     with spooled(chunks, size) as content:
-        yield from recipe.apply(
-            lambda offset, length: bytes(content[offset : offset + length]),
-            lambda offset, length: bytes(held[offset : offset + length]),
-        )
+        yield from recipe.apply(reading(content), reading(held))

@@ -122,7 +122,7 @@ def _look_closer(archives: Archives, originals: Sequence[Original], images: dict
                 contents[file.digest] = bytes(data)
             if listing := _listing(data):
                 listings[file.digest] = listing
-    return Facts(deep, contents, listings)
+    return Facts(deep, contents=contents, listings=listings)
 
 
 _UNITED = ("METADATA", "entry_points.txt", "top_level.txt", "namespace_packages.txt", "dependency_links.txt")

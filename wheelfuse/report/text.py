@@ -158,9 +158,11 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
     sharing = outcome.plan.sharing
     if sharing.carrier:
         files = _count(sum(bool(row.containers) for row in sharing.modules), "file")
-        where = f"stored once for {files}, in {sharing.path}"
         disk, wheel = human_size(sharing.saved), human_size(outcome.saved_in_wheel)
-        yield f"GPU code   {human_size(sharing.carrier.section_size)} {where}: saves {disk} on disk, about {wheel} here"
+        size = human_size(sharing.carrier.section_size)
+        saved = f"saves {disk} on disk" + (f", about {wheel} in the wheel" if outcome.written else "")
+        yield f"GPU code   {size} stored once for {files}: {saved}"
+        yield f"           in {sharing.path}"
     elif sharing.possible > 1 << 16:
         yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
     left = [row for row in sharing.modules if row.why_left]

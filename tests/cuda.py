@@ -1,0 +1,117 @@
+"""A CUDA extension for tests, compiled by nvcc from ``fixtures/cuda_ext`` for any CPython with headers.
+
+Import needs neither a GPU nor a library of CUDA; the functions that say so in ``kernels.h`` work without, too.
+What was compiled is kept in a cache on disk, so that the processes of a parallel test run compile it once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import pybind11
+
+from fixtures.build import header_version, include_directory
+from tests.interpreters import available
+from tests.native import soabi
+from tests.real.download import CACHE
+from tests.wheels import build_wheel
+from wheelfuse.target import Target
+
+SOURCES = Path(__file__).parents[1] / "fixtures" / "cuda_ext"
+PACKAGE, MODULE = "spamcuda", "_kernels"
+PLATFORM = "manylinux_2_34_x86_64"
+
+_GPUS = ("-gencode", "arch=compute_80,code=sm_80", "-gencode", "arch=compute_90,code=[sm_90,compute_90]")
+_OLDEST_GPU = ("-gencode", "arch=compute_80,code=compute_80")
+_FLAGS = ("-O1", "-DNDEBUG", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden")
+UNITS = {
+    "plain.cu": _GPUS,
+    "table.cu": (*_GPUS, "--compress-mode=size"),
+    "relocatable.cu": (*_GPUS, "-rdc=true"),
+    "relocatable_part.cu": (*_GPUS, "-rdc=true"),
+    "ptx.cu": _OLDEST_GPU,
+    "bindings.cpp": (),
+}
+"""The translation units, and what each is compiled with besides what all are."""
+
+
+def nvcc() -> str:
+    """The path of nvcc: that of the running environment (nvidia-cuda-nvcc), or on PATH, or where CUDA installs it."""
+    places = (sysconfig.get_path("purelib") + "/nvidia/cu13/bin", os.environ["PATH"], "/usr/local/cuda/bin")
+    found = shutil.which("nvcc", path=os.pathsep.join(places))
+    assert found, "nvcc is neither in this environment nor on PATH nor in /usr/local/cuda: see .ci/run"
+    return found
+
+
+@cache
+def build(target: Target) -> bytes:
+    """The extension module for *target*, of which there must be an interpreter with headers.
+
+    Raises:
+        AssertionError: there is no nvcc, or it refused the sources.
+    """
+    python = available()[target]
+    directory = CACHE.with_name("cuda")
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{_digest(python)}-{target}.so"
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=directory) as scratch:
+                _compile(python, Path(scratch)).replace(path)
+    return path.read_bytes()
+
+
+def wheel(directory: Path, target: Target) -> Path:
+    """A wheel for *target* with the extension module in a package."""
+    files: dict[str, str | bytes] = {
+        f"{PACKAGE}/__init__.py": f"from .{MODULE} import *\n",
+        f"{PACKAGE}/{soabi(MODULE, target)}": build(target),
+    }
+    return build_wheel(directory, str(target), files, name=PACKAGE, platform=PLATFORM)
+
+
+def _digest(python: Path) -> str:
+    """What decides about the module: sources, flags, compilers, headers."""
+    versions = [
+        _run(nvcc(), "--version"),
+        _run("g++", "--version"),
+        header_version(python),
+        pybind11.__version__,
+    ]
+    contents = [path.read_bytes() for path in (Path(__file__), *sorted(SOURCES.iterdir()))]
+    return hashlib.sha256(repr((versions, contents)).encode()).hexdigest()[:16]
+
+
+def _compile(python: Path, scratch: Path) -> Path:
+    includes = [f"-I{path}" for path in (include_directory(python), pybind11.get_include())]
+
+    def compile_unit(unit: str) -> str:
+        output = f"{scratch / unit}.o"
+        _run(nvcc(), "-c", *_FLAGS, *UNITS[unit], *includes, unit, "-o", output)
+        return output
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compile_unit, reversed(UNITS)))
+    module = scratch / "module.so"
+    libraries = (
+        Path(nvcc()).parents[1] / "lib"
+    )  # of the packages on the index; nvcc itself looks in lib64 alone
+    _run(nvcc(), "-shared", "-cudart=static", f"-L{libraries}", *_GPUS, *sorted(objects), "-o", str(module))
+    return module
+
+
+def _run(*command: str) -> str:
+    # The names of the sources become part of the GPU code: they are the same on every machine.
+    done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
