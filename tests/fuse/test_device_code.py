@@ -134,3 +134,24 @@ def test_wheels_without_gpu_code_say_nothing_of_it(tmp_path: Path) -> None:
     )
     assert code == 0
     assert "GPU" not in out
+
+
+@pytest.mark.parametrize(
+    ("section", "what"),
+    [
+        (".hip_fatbin", "ROCm's code (.hip_fatbin) is not shared"),
+        (".nv_fatbin", "unreadable GPU code: section .nv_fatbin"),
+    ],
+)
+def test_code_that_cannot_be_read_stays_and_is_told(tmp_path: Path, section: str, what: str) -> None:
+    place = f'__attribute__((section("{section},\\"a\\",@progbits#"), used))'
+    declare = f"{place} static const char code[1 << 20] = {{ 1 }};"
+    for target in TARGETS:
+        files = {f"pkg/{soabi('_x', target)}": module("_x", target, declare=declare)}
+        build_wheel(tmp_path / "in", str(target), files)
+    result = fused([tmp_path / "in"], tmp_path / "out")
+    assert not result.plan.sharing.carrier
+    for row in result.plan.sharing.modules:
+        assert row.left_bytes >= 1 << 20
+        assert any(what in why for why in row.why_left), row
+    assert len(result.plan.sharing.modules) == len(TARGETS)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.real
 _FINDING = re.compile(r": (?P<code>W\d+): ")
 _SOABI = re.compile(r"\.cpython-3\d+t?-[\w-]+(?=\.so$)")
 _OF_ONE = re.compile(r"-cp3\d+t?(?=\.so)")
+_CARRIER = re.compile(r"\.libs/lib[^/]+-device-[0-9a-f]{16}\.so$")
 _NOT_FOR_IMPORT = re.compile(r"-cp3\d+t?\.so[.\d]*$|(\.cp3\d+t?)+\.py$")
 _NUMPY = [key for key in PROJECTS if key.startswith("numpy")]
 _NOT_BULKY = [key for key, project in PROJECTS.items() if not project.bulky]
@@ -183,7 +184,10 @@ def is_meant(code: str, paths: frozenset[str], known: set[tuple[str, frozenset[s
         return alike or (code, frozenset(_OF_ONE.sub("", path) for path in paths)) in known
     if code == "W004":
         # No module can have such a name. That is the point: the linker or the dispatching module finds these files.
-        return all(map(_NOT_FOR_IMPORT.search, added))
+        return all(_NOT_FOR_IMPORT.search(path) or _CARRIER.search(path) for path in added)
+    if code == "W009":
+        # A directory for the carrier of GPU code, as repair tools make one for libraries (numpy.libs).
+        return all(path.endswith(".libs/") for path in added)
     return False
 
 

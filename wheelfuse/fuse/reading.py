@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from typing import Any
 
-from wheelfuse.elf.fatbin import read_device_code
+from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.elf.recipe import Recipe, reading
@@ -32,6 +32,7 @@ Archives = Sequence[Archive]
 Progress = Callable[[int, int], None]
 """Called with the bytes done so far and those to do in all."""
 
+_ROCM = ".hip_fatbin"
 _BATCH = 1 << 20
 """Small members are verified several at a time, up to about this many bytes."""
 
@@ -182,11 +183,14 @@ def _before(archive: Archive, content: bytes | mmap, restoration: Restoration) -
 
 
 def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
-    """The GPU code of an ELF file, and what of it may be moved; None if it has none that can be read."""
+    """The GPU code of an ELF file, and what of it may be moved; None if it has none."""
+    if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
+        return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
     try:
         code = read_device_code(content, image)
-    except InvalidInput:
-        return None  # of a form that is not understood: it stays where it is
+    except InvalidInput as error:
+        size = sum(section.size for section in image.sections if section.name in SECTIONS)
+        return HeldCode((), size, tuple(problem.what for problem in error.problems), ())
     if not code:
         return None
     try:
