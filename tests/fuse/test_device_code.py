@@ -155,3 +155,19 @@ def test_code_that_cannot_be_read_stays_and_is_told(tmp_path: Path, section: str
         assert row.left_bytes >= 1 << 20
         assert any(what in why for why in row.why_left), row
     assert len(result.plan.sharing.modules) == len(TARGETS)
+
+
+def test_a_file_that_is_installed_elsewhere_keeps_its_code(inputs: list[Path], tmp_path: Path) -> None:
+    """From `.data/data` no RPATH leads to site-packages for sure; from `.data/platlib` it does."""
+    paths = {scheme: f"{PACKAGE}-1.0.data/{scheme}/{PACKAGE}" for scheme in ("platlib", "data")}
+    for target in TARGETS:
+        files = {f"{path}/{soabi(MODULE, target)}": build(target) for path in paths.values()}
+        build_wheel(tmp_path / "in", str(target), files, name=PACKAGE)
+    result = fused([tmp_path / "in"], tmp_path)
+    shared = {row.path: row.containers for row in result.plan.sharing.modules}
+    for target in TARGETS:
+        assert shared[f"{paths['platlib']}/{soabi(MODULE, target)}"] == 6
+        assert shared[f"{paths['data']}/{soabi(MODULE, target)}"] == 0
+    python = environment(TARGETS[0], tmp_path / "env")
+    install(python, result.path)
+    assert run_python(python, f"import {PACKAGE}.{MODULE} as spam; print(spam.noise(0))").strip().isdigit()

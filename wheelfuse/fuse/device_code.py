@@ -66,7 +66,8 @@ def share(
     *asked*: True does it where it saves anything to speak of, False never, None where it saves a lot.
     """
     holders = {output: code for output in outputs if (code := facts.device_code.get(output.file.digest))}
-    repeated = _repeated(holders)
+    sharers = _sharers(holders, facts)
+    repeated = _repeated(sharers)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
     if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
         rows = tuple(_row(output, code, frozenset()) for output, code in holders.items())
@@ -75,15 +76,31 @@ def share(
     digests = [part.sha256 for part in parts]
     soname, symbol = carrier_name(distribution, digests), symbol_name(digests)
     path = f"{distribution}.libs/{soname}"
-    machine = next(facts.images[output.file.digest].machine for output in holders)
-    carrier = lay_out(machine, soname, symbol, [part.size for part in parts])
+    carrier = lay_out(_machine(next(iter(sharers)), facts), soname, symbol, [part.size for part in parts])
     places = dict(zip(digests, carrier.offsets, strict=True))
     edited = tuple(
-        _outsourced(output, holders[output], places, path, soname, symbol) if output in holders else output
+        _outsourced(output, sharers[output], places, path, soname, symbol) if output in sharers else output
         for output in outputs
     )
-    rows = tuple(_row(output, code, places.keys()) for output, code in holders.items())
+    rows = tuple(
+        _row(output, code, places.keys() if output in sharers else ()) for output, code in holders.items()
+    )
     return edited, Sharing(path, carrier, parts, rows, saved, saved)
+
+
+def _sharers(holders: Mapping[Output, HeldCode], facts: Facts) -> dict[Output, HeldCode]:
+    """The files that can link a carrier: for the machine of the first, and installed below site-packages as it is."""
+    able = {
+        output: code
+        for output, code in holders.items()
+        if code.movable and ".data/" not in installed_path(output.path)
+    }
+    machines = [_machine(output, facts) for output in able]
+    return {output: code for output, code in able.items() if _machine(output, facts) == machines[0]}
+
+
+def _machine(output: Output, facts: Facts) -> str:
+    return facts.images[output.file.digest].machine
 
 
 def _repeated(holders: Mapping[Output, HeldCode]) -> dict[str, tuple[Part, int]]:
