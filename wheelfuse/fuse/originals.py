@@ -26,7 +26,7 @@ from wheelfuse.wheel.wheel import Wheel
 class Verified:
     """What reading a member showed: digest (as RECORD spells it), size in bytes, and the facts of an ELF file.
 
-    *device_code* is None for files without GPU code.
+    *device_code* is None for files without GPU code, and where nobody asked for it.
     """
 
     digest: str

@@ -41,10 +41,13 @@ def read_sources(
     archives: Archives,
     progress: Progress | None = None,
     check: Callable[[Iterable[Original]], object] = tuple,
+    *,
+    device_code: bool = False,
 ) -> tuple[Source, ...]:
     """Read and verify every wheel.
 
     *check* gets the originals in them, as yet without files, and may refuse them before the long part begins.
+    *device_code* looks for GPU code, too, and for what of it may be moved.
 
     Raises:
         InvalidInput: with every problem found in any of them.
@@ -53,7 +56,7 @@ def read_sources(
     readers = []
     for archive in archives:
         try:
-            readers.append(_Reader(archive))
+            readers.append(_Reader(archive, device_code))
         except InvalidInput as error:
             problems += error.problems
     if problems:
@@ -91,8 +94,9 @@ def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_
 class _Reader:
     """One wheel while it is read."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, device_code: bool) -> None:
         self.archive = archive
+        self.device_code = device_code
         self.wheel = read_wheel(archive)
         self.provenance = _provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
@@ -154,21 +158,22 @@ class _Batch:
                 what = f"its {algorithm} digest is not the one in RECORD"
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = encode_digest(hashes["sha256"].digest())
-            self.reader.verified[member.path] = _verified(digest, member.size, content)
+            look = self.reader.device_code
+            self.reader.verified[member.path] = _verified(digest, member.size, content, look)
             if restoration:
                 if content is None:
                     raise InvalidInput(Problem("provenance tells of an edit, but it is no ELF file"))
-                self.reader.undone[member.path] = _before(self.reader.archive, content, restoration)
+                self.reader.undone[member.path] = _before(self.reader.archive, content, restoration, look)
 
 
-def _verified(digest: str, size: int, content: bytes | mmap | None) -> Verified:
+def _verified(digest: str, size: int, content: bytes | mmap | None, device_code: bool) -> Verified:
     if content is None:
         return Verified(digest, size)
     image = read_image(content)
-    return Verified(digest, size, image, held_code(content, image))
+    return Verified(digest, size, image, held_code(content, image) if device_code else None)
 
 
-def _before(archive: Archive, content: bytes | mmap, restoration: Restoration) -> Verified:
+def _before(archive: Archive, content: bytes | mmap, restoration: Restoration, device_code: bool) -> Verified:
     digest, size = hashlib.sha256(), 0
 
     def hashed() -> Iterator[bytes]:
@@ -179,7 +184,7 @@ def _before(archive: Archive, content: bytes | mmap, restoration: Restoration) -
             yield chunk
 
     with spooled(hashed(), restoration.size) as before:
-        return _verified(encode_digest(digest.digest()), size, before)
+        return _verified(encode_digest(digest.digest()), size, before, device_code)
 
 
 def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:

@@ -44,7 +44,7 @@ def survey(archives: Archives, progress: Progress | None = None) -> Survey:
         InvalidInput: with every problem found in any of them.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    sources = read_sources(archives, progress, check=_check_set)
+    sources = read_sources(archives, progress, check=_check_set, device_code=True)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
     originals = healed(originals)
     facts = replace(_look_closer(archives, originals, _images(sources)), device_code=_device_code(sources))
