@@ -6,7 +6,7 @@ It has what a loader and pyelftools want to see of names: a dynamic section, a s
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -129,3 +129,13 @@ class _Builder:
 
 def _round_up(number: int, step: int) -> int:
     return -(-number // step) * step
+
+
+def damaged(subject: bytes, damage: Iterable[tuple[int, bytes]]) -> bytes:
+    """*subject* with other bytes at some places; a place beyond the end counts from the start again."""
+    data = bytearray(subject)
+    for place, value in damage:
+        start = place % len(subject)
+        stop = min(start + len(value), len(subject))
+        data[start:stop] = value[: stop - start]
+    return bytes(data)

@@ -21,7 +21,7 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.elf.minimal import Minimal
+from tests.elf.minimal import Minimal, damaged
 from wheelfuse.elf.edit import Undo, rename
 from wheelfuse.errors import InvalidInput
 
@@ -482,12 +482,7 @@ VALUES = st.sampled_from([b"\0", b"\1", b"\xff", b"\xff" * 8, b"\0\x10"]) | st.b
 def test_a_damaged_object_is_refused_or_renamed_in_full(
     subject: bytes, damage: list[tuple[int, bytes]]
 ) -> None:
-    data = bytearray(subject)
-    for place, value in damage:
-        start = place % len(subject)
-        stop = min(start + len(value), len(subject))
-        data[start:stop] = value[: stop - start]
-    check_damaged(bytes(data))
+    check_damaged(damaged(subject, damage))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=["64<", "64>", "32<", "32>"])

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import parse_wheel_filename
 
-from tests.elf.minimal import Minimal
+from tests.elf.minimal import Minimal, damaged
 from tests.interpreters import available, run_python
 from tests.native import library
 from tests.real.download import fetched
@@ -418,12 +418,7 @@ def check_damaged(data: bytes) -> None:
 def test_a_damaged_object_is_refused_or_stripped_right(
     subject: bytes, damage: list[tuple[int, bytes]]
 ) -> None:
-    data = bytearray(subject)
-    for place, value in damage:
-        start = place % len(subject)
-        stop = min(start + len(value), len(subject))
-        data[start:stop] = value[: stop - start]
-    check_damaged(bytes(data))
+    check_damaged(damaged(subject, damage))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=["64<", "64>", "32<", "32>"])

@@ -48,6 +48,7 @@ from wheelfuse.elf.layout import (
     Encoding,
     Phdr64,
     Shdr,
+    round_up,
 )
 from wheelfuse.errors import InvalidInput
 
@@ -337,4 +338,4 @@ def _content_hash(digests: Iterable[str]) -> str:
 
 
 def _aligned(size: int, align: int = _ALIGNMENT) -> int:
-    return -(-size // align) * align
+    return round_up(size, align)

@@ -40,6 +40,7 @@ from wheelfuse.elf.layout import (
     R,
     Verneed,
     read_layout,
+    round_up,
 )
 from wheelfuse.elf.patch import Buffer, Edit, Patch, Undo
 from wheelfuse.errors import InvalidInput
@@ -160,9 +161,9 @@ def _new_segment(layout: Layout, strings_size: int) -> Phdr:
     """The segment for the program header table and the strings after it, behind everything else."""
     encoding, last = layout.encoding, layout.loads[-1]
     page = max(_SMALLEST_PAGE, *(load.align for load in layout.loads))
-    offset = _round_up(layout.size, _FILE_ALIGN)
+    offset = round_up(layout.size, _FILE_ALIGN)
     # The address follows the file offset, modulo the page, so that the file needs no padding up to a page.
-    vaddr = _round_up(last.vaddr + last.memsz, page) + offset % page
+    vaddr = round_up(last.vaddr + last.memsz, page) + offset % page
     size = _table_entries(layout) * encoding.size(encoding.phdr) + strings_size
     if vaddr + size > 1 << encoding.bits:
         raise InvalidInput("no room for another segment in the address space")
@@ -256,7 +257,3 @@ def _is_mapped(layout: Layout, added: Phdr) -> bool:
     place = (added.offset, added.vaddr, size)
     says = [(s.offset, s.vaddr, s.filesz) for s in layout.segments if s.type == PT_PHDR]
     return layout.header.record.phoff == added.offset and size <= added.filesz and says == [place]
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step

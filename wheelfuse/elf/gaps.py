@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from wheelfuse.elf.layout import PT_LOAD, Phdr, Read
+from wheelfuse.elf.layout import PT_LOAD, Phdr, Read, round_up
 
 PF_X, _PF_W = 1, 2
 _SMALLEST_PAGE = 0x1000
@@ -105,7 +105,7 @@ class Gaps:
             delta = load.vaddr - load.offset
             if load.flags & _PF_W or unused.start < load.offset or unused.end > load.offset + load.filesz:
                 continue
-            start = _round_up(unused.start + delta, self.page) - delta
+            start = round_up(unused.start + delta, self.page) - delta
             end = (unused.end + delta) // self.page * self.page - delta
             if end - start >= max(self.page, _WORTH_IT):
                 yield Range(start, end)
@@ -124,7 +124,3 @@ def is_zero(read: Read, span: Range) -> bool:
         not any(read(position, min(_CHUNK, span.end - position)))
         for position in range(span.start, span.end, _CHUNK)
     )
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step

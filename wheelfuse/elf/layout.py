@@ -394,3 +394,8 @@ def _file_offset(segments: tuple[Phdr, ...], address: int, size: int, what: str)
         if load.vaddr <= address and address + size <= load.vaddr + load.filesz:
             return load.offset + address - load.vaddr
     raise InvalidInput(f"{what} is outside of the segments: {size} bytes at address {address:#x}")
+
+
+def round_up(number: int, step: int) -> int:
+    """The least multiple of *step* that is not below *number*."""
+    return -(-number // step) * step

@@ -44,6 +44,7 @@ from wheelfuse.elf.layout import (
     R,
     Read,
     Shdr,
+    round_up,
 )
 from wheelfuse.elf.patch import Buffer
 from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, reading
@@ -236,7 +237,7 @@ class _Plan:
         sections = _Sections.of(linked, runs, gaps, growth, read)
         tail = b"".join(map(layout.encoding.pack, segments)) + growth.data
         header = layout.header.record
-        end, shoff = _round_up(layout.size - gaps.size, _ALIGN), gaps.moved(header.shoff)
+        end, shoff = round_up(layout.size - gaps.size, _ALIGN), gaps.moved(header.shoff)
         if len(sections.headers) > len(layout.sections):
             tail += bytes(-len(tail) % _ALIGN)
             shoff = end + len(tail)
@@ -362,8 +363,8 @@ def _segments(layout: Layout, gaps: Gaps, growth: _Growth) -> tuple[list[Phdr], 
     if entries >= _PN_XNUM:
         raise InvalidInput("no room for another program header")
     page = max(_SMALLEST_PAGE, *(load.align for load in layout.loads))
-    offset = _round_up(layout.size - gaps.size, _ALIGN)
-    vaddr = _round_up(last.vaddr + last.memsz, page) + offset % page
+    offset = round_up(layout.size - gaps.size, _ALIGN)
+    vaddr = round_up(last.vaddr + last.memsz, page) + offset % page
     own = entries * encoding.size(encoding.phdr)
     size = own + len(growth.data)
     if vaddr + size > 1 << encoding.bits:
@@ -559,7 +560,3 @@ def _replacement(offset: int, old: bytes, new: bytes, within: int) -> _Edit:
     start, stop = (differing[0], differing[-1] + 1) if differing else (0, 0)
     span = Range(offset + start, offset + stop)
     return _Edit(span, within, (Literal(new[start:stop]),), (Literal(old[start:stop]),))
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step

@@ -40,6 +40,7 @@ from wheelfuse.elf.layout import (
     Read,
     Shdr,
     read_layout,
+    round_up,
 )
 from wheelfuse.elf.patch import Buffer, Edit, Patch
 from wheelfuse.errors import InvalidInput
@@ -297,11 +298,11 @@ def _build_id(file: _Object, read: Read) -> str:
         notes = read(section.part.offset, section.part.size)
         while len(notes) >= header.size:
             name_size, size, kind = header.unpack_from(notes)
-            start = header.size + _round_up(name_size, 4)
+            start = header.size + round_up(name_size, 4)
             name, value = notes[header.size : header.size + name_size], notes[start : start + size]
             if (name, kind) == (b"GNU\0", NT_GNU_BUILD_ID) and len(value) == size > 1:
                 return value.hex()
-            notes = notes[start + _round_up(size, 4) :]
+            notes = notes[start + round_up(size, 4) :]
     return ""
 
 
@@ -365,7 +366,7 @@ def _debuglink(file: _Object, debug: Assembly, data: Buffer, name: str) -> bytes
     crc = 0
     for chunk in debug.chunks(data):
         crc = zlib.crc32(chunk, crc)
-    return raw.ljust(_round_up(len(raw) + 1, 4), b"\0") + struct.pack(file.layout.encoding.order + "I", crc)
+    return raw.ljust(round_up(len(raw) + 1, 4), b"\0") + struct.pack(file.layout.encoding.order + "I", crc)
 
 
 def _cut(
@@ -461,7 +462,7 @@ def _is_old_table(file: _Object, content: bytes) -> bool:
     if len(used) - first < 2 * size:
         return False
     for start in range(first, max(first - size, -1), -1):
-        table = used[start:].ljust(_round_up(len(used) - start, size), b"\0")
+        table = used[start:].ljust(round_up(len(used) - start, size), b"\0")
         if all(_is_header(record, file.layout.size) for record in encoding.unpack(Shdr, table)):
             return True
     return False
@@ -580,7 +581,3 @@ def _read(view: memoryview, offset: int, size: int) -> bytes:
 
 def _length(piece: Part | bytes) -> int:
     return len(piece) if isinstance(piece, bytes) else piece.size
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step

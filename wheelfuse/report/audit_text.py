@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections import Counter
@@ -11,7 +10,6 @@ from itertools import groupby
 from typing import TypeVar
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
 from wheelfuse.auditing.finding import Finding, Severity
@@ -42,6 +40,7 @@ from wheelfuse.report.audit_parts import (
     verdict,
     versions,
 )
+from wheelfuse.report.lines import rendered
 from wheelfuse.report.text import human_size
 from wheelfuse.target import Target
 
@@ -89,23 +88,12 @@ def audit_report(
         last = verdict(report, brief=True)
     style = "bold red" if report.failed else "bold green"
     lines += (Text(line, style) for line in textwrap.wrap(last, writer.width))
-    return _rendered(lines, color)
+    return rendered(lines, color)
 
 
 def audit_summary(report: Report, *, color: bool = False) -> str:
     """One line for each input, and the verdict: what ``--quiet`` prints."""
-    return _rendered([*_summary(report)], color)
-
-
-def _rendered(lines: Iterable[Text], color: bool) -> str:
-    console = Console(
-        file=io.StringIO(), width=1 << 16, force_terminal=color, color_system="standard" if color else None,
-        highlight=False, markup=False, emoji=False, legacy_windows=False,
-    )  # fmt: skip
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
+    return rendered([*_summary(report)], color)
 
 
 def _summary(report: Report) -> Iterator[Text]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
 from rich.text import Text
 
 from wheelfuse.auditing.finding import Severity
 from wheelfuse.auditing.rules import Entry
+from wheelfuse.report.lines import rendered
 
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _ITEM = re.compile(r"(?:[-*]|\d+\.) ")
@@ -32,7 +31,7 @@ def rules_table(rules: Iterable[Entry], *, width: int = 80, color: bool = False)
         line = Text("\n".join(filter(None, (head, *title))))
         line.stylize(_STYLES[rule.severity], len(rule.code) + 2, len(rule.code) + 2 + len(str(rule.severity)))
         lines.append(line)
-    return _rendered(lines, color)
+    return rendered(lines, color)
 
 
 def explanation(entry: Entry, *, width: int = 80, color: bool = False) -> str:
@@ -41,7 +40,7 @@ def explanation(entry: Entry, *, width: int = 80, color: bool = False) -> str:
     head = Text(f"{rule.code} {rule.name} ({rule.severity})", style=f"bold {_STYLES[rule.severity]}")
     lines = [head, *(Text(line, style="bold") for line in textwrap.wrap(rule.title, width)), Text()]
     lines += (Text(line) for line in wrapped(entry.explanation, min(width, 100)))
-    return _rendered(lines, color)
+    return rendered(lines, color)
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:
@@ -69,14 +68,3 @@ def _blocks(paragraph: str) -> Iterator[str]:
             block = []
         block.append(line.strip())
     yield " ".join(block)
-
-
-def _rendered(lines: Iterable[Text], color: bool) -> str:
-    console = Console(
-        file=io.StringIO(), width=1 << 16, force_terminal=color, color_system="standard" if color else None,
-        highlight=False, markup=False, emoji=False, legacy_windows=False,
-    )  # fmt: skip
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
