@@ -47,6 +47,17 @@ from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targ
     default=None,
     help="Store equal GPU code once, in a library that all modules link (default: if it saves 1 MiB or more).",
 )
+@click.option(
+    "--strip-debug/--no-strip-debug",
+    default=None,
+    help="Cut what only debuggers read out of modules and libraries. It changes them: split cannot restore it.",
+)
+@click.option(
+    "--debug-files",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep what --strip-debug cuts out in DIR, where debuggers find it by build ID.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output. Inputs are never replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
@@ -66,6 +77,8 @@ def command(
     allow_missing: tuple[str, ...],
     strict: bool,
     share: bool | None,
+    strip_debug: bool | None,
+    debug_files: Path | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -84,10 +97,14 @@ def command(
             parse_missing(allow_missing),
             strict,
             share,
+            strip_debug,
         )
         options = given.over(MergeOptions.from_table(configured("merge", config)))
         with progress(quiet) as advance:
-            outcome = merge(names(wheels), output, options, force=force, dry_run=dry_run, progress=advance)
+            outcome = merge(
+                names(wheels), output, options,
+                force=force, dry_run=dry_run, debug_files=debug_files, progress=advance,
+            )  # fmt: skip
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
         show_error(refusal)
