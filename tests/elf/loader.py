@@ -89,16 +89,20 @@ class Mapped:
 
     @property
     def headers(self) -> list[tuple[int, int]]:
-        """The addresses of the ELF header, and of the section headers if these are mapped."""
-        end, shoff, size, number = (
-            64 if self._wide else 52,
-            *struct.unpack_from(self._order + ("40xQ10x2H" if self._wide else "32xI10x2H"), self.data),
+        """The addresses of the ELF header, and of the tables of program and section headers as far as mapped."""
+        layout = "32x2Q6x5H" if self._wide else "28x2I6x5H"
+        phoff, shoff, phentsize, phnum, shentsize, shnum, _ = struct.unpack_from(
+            self._order + layout, self.data
         )
-        places = ((load.address - load.offset, load) for load in self.loads)
+        files = (
+            (0, 64 if self._wide else 52),
+            (phoff, phoff + phentsize * phnum),
+            (shoff, shoff + shentsize * shnum),
+        )
         return [
-            (max(start + delta, load.address), min(stop + delta, load.address + len(load.content)))
-            for delta, load in places
-            for start, stop in ((0, end), (shoff, shoff + size * number))
+            (max(start, load.offset) + load.address - load.offset, stop + load.address - load.offset)
+            for load in self.loads
+            for start, stop in files
             if start < load.offset + len(load.content) and load.offset < stop
         ]
 

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.elf.device import CODES, code, containers_of, device_library, probe
-from tests.elf.loader import Mapped, Nameless, check_outsourced
+from tests.elf.loader import Mapped, Nameless, changes, check_outsourced
 from tests.elf.minimal import Minimal
 from tests.native import compiled, library
 from tests.real.download import fetched
@@ -36,6 +36,7 @@ from wheelfuse.elf.image import read_image
 from wheelfuse.elf.outsource import Move, Outsourced, _Names, _Plan, immovable, outsource
 from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.elf.references import read_linked
+from wheelfuse.elf.strip import strip_debug
 from wheelfuse.elf.unharmed import verify
 from wheelfuse.errors import InvalidInput
 
@@ -257,6 +258,29 @@ def test_libraries_that_it_needs_can_be_renamed(tmp_path: Path, rename_first: bo
     (tmp_path / NEW_HELPER).write_bytes(helper[1])
     assert probe(path, SIZES) == "42 True\n" + digests(CODES)
     assert elflint(path) == "No errors\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "strip_first"),
+    [("default", True), ("64 KiB pages", True), ("few segments, huge pages", True), ("default", False)],
+)
+def test_debug_information_can_be_removed(tmp_path: Path, options: str, strip_first: bool) -> None:
+    """Better first: behind it, the segment with the longer tables moves by whole pages only."""
+    data = device_library("-g", *LINKER_OPTIONS[options])
+    shared = share(without_debug(data) if strip_first else data)
+    path = shared.write(tmp_path)
+    if not strip_first:
+        path.write_bytes(without_debug(shared.new))
+        mapped = Mapped(shared.new)
+        assert not changes(mapped, Mapped(path.read_bytes()), mapped.headers)
+    assert probe(path, SIZES) == "42 True\n" + digests(CODES)
+    assert elflint(path) == "No errors\n"
+
+
+def without_debug(data: bytes) -> bytes:
+    result = strip_debug(data)
+    assert result
+    return result.content.build(data)
 
 
 def test_gaps_do_not_stop_the_unwinder(tmp_path: Path) -> None:
