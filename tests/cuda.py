@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import shutil
 import subprocess
-import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -24,6 +21,7 @@ from tests.interpreters import available
 from tests.native import soabi
 from tests.real.download import CACHE
 from tests.wheels import build_wheel
+from wheelfuse.building.toolchain import find_cuda, find_nvcc
 from wheelfuse.target import Target
 
 SOURCES = Path(__file__).parents[1] / "fixtures" / "cuda_ext"
@@ -45,11 +43,10 @@ UNITS = {
 
 
 def nvcc() -> str:
-    """The path of nvcc: that of the running environment (nvidia-cuda-nvcc), or on PATH, or where CUDA installs it."""
-    places = (sysconfig.get_path("purelib") + "/nvidia/cu13/bin", os.environ["PATH"], "/usr/local/cuda/bin")
-    found = shutil.which("nvcc", path=os.pathsep.join(places))
-    assert found, "nvcc is neither in this environment nor on PATH nor in /usr/local/cuda: see .ci/run"
-    return found
+    """The path of nvcc: see `wheelfuse.building.toolchain.find_nvcc`."""
+    found = find_nvcc()
+    assert found, "there is no nvcc: see .ci/run"
+    return str(found)
 
 
 @cache
@@ -103,10 +100,8 @@ def _compile(python: Path, scratch: Path) -> Path:
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile_unit, reversed(UNITS)))
     module = scratch / "module.so"
-    libraries = (
-        Path(nvcc()).parents[1] / "lib"
-    )  # of the packages on the index; nvcc itself looks in lib64 alone
-    _run(nvcc(), "-shared", "-cudart=static", f"-L{libraries}", *_GPUS, *sorted(objects), "-o", str(module))
+    libraries = [f"-L{directory}" for directory in find_cuda().library_directories]
+    _run(nvcc(), "-shared", "-cudart=static", *libraries, *_GPUS, *sorted(objects), "-o", str(module))
     return module
 
 

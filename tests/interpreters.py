@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from wheelfuse.interpreters.probe import Interpreter
+from wheelfuse.interpreters.search import find
 from wheelfuse.target import Target
 
 OLDEST = Target(10)
@@ -24,35 +21,10 @@ OLDEST = Target(10)
 
 _log = logging.getLogger(__name__)
 _exercised: set[Target] = set()
-_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc"}
-_NAME = re.compile(r"python3(\.\d+t?)?")
-_PROBE = """\
-import json, sys, sysconfig
-print(json.dumps({
-    "implementation": sys.implementation.name,
-    "version": list(sys.version_info),
-    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    "suffix": sysconfig.get_config_var("EXT_SUFFIX"),
-}))
-"""
 
 
 class CommandFailed(RuntimeError):
     """A program ended with another exit status than 0; the message holds the command and what it printed."""
-
-
-class Rejected(ValueError):
-    """A file that looks like an interpreter is none that tests can use; the message says why."""
-
-
-@dataclass(frozen=True)
-class Interpreter:
-    """A CPython that was run and told what it is."""
-
-    path: Path
-    target: Target
-    version: tuple[int | str, ...]
-    """``sys.version_info``: major, minor, micro, release level, serial."""
 
 
 def available() -> dict[Target, Path]:
@@ -62,9 +34,7 @@ def available() -> dict[Target, Path]:
 
 def version(target: Target) -> str:
     """The full version of the interpreter that `available` gives for *target*: ``3.13.0``, ``3.15.0rc1``."""
-    major, minor, micro, level, serial = _search()[0][target].version
-    pre = "" if level == "final" else f"{_LEVELS[str(level)]}{serial}"
-    return f"{major}.{minor}.{micro}{pre}"
+    return _search()[0][target].version
 
 
 def rejected() -> dict[Path, str]:
@@ -154,80 +124,9 @@ def _run(command: list[str], timeout: float = 600) -> str:
 
 @cache
 def _search() -> tuple[dict[Target, Interpreter], dict[Path, str]]:
-    candidates = list(dict.fromkeys(path.resolve() for path in _candidates()))
-    best: dict[Target, Interpreter] = {}
-    passed_over: dict[Path, str] = {}
-    with ThreadPoolExecutor() as pool:
-        for path, answer in zip(candidates, pool.map(_ask_or_reason, candidates), strict=True):
-            if isinstance(answer, str):
-                passed_over[path] = answer
-            elif (seen := best.get(answer.target)) is None or seen.version < answer.version:
-                best[answer.target] = answer
-    return dict(sorted(best.items())), passed_over
-
-
-def _ask_or_reason(path: Path) -> Interpreter | str:
-    try:
-        return _ask(path)
-    except Rejected as reason:
-        return str(reason)
-
-
-def _ask(path: Path) -> Interpreter:
-    """Run *path* and let it say what it is.
-
-    Raises:
-        Rejected: it does not run, or is no CPython that tests are made for.
-    """
-    try:
-        answer = json.loads(_run([str(path), "-c", _PROBE], timeout=30))
-    except (CommandFailed, ValueError) as error:
-        raise Rejected(f"does not run: {error}") from error
-    if answer["implementation"] != "cpython":
-        raise Rejected(f"is {answer['implementation']}, not CPython")
-    target = Target(answer["version"][1], answer["free_threaded"])
-    if target < OLDEST:
-        raise Rejected(f"is {target}, older than {OLDEST}")
-    if Target.of_extension_suffix(answer["suffix"]) != target:
-        raise Rejected(f"is {target}, but imports {answer['suffix']}: a debug or foreign build")
-    return Interpreter(path, target, tuple(answer["version"]))
-
-
-def _candidates() -> Iterator[Path]:
-    """Files that look like an interpreter by name and place; the earlier ones win among equal versions."""
-    home = Path.home()
-    for entry in filter(None, os.environ.get("WHEELFUSE_PYTHONS", "").split(os.pathsep)):
-        yield from _interpreters_at(Path(entry))
-    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    for directory in (pyenv / "versions", cache_home / "wheelfuse" / "pythons"):
-        if directory.is_dir():
-            yield from _interpreters_at(directory)
-    yield Path(sys.executable)
-    for entry in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
-        yield from _interpreters_in(Path(entry))
-    yield from _uv_managed()
-
-
-def _interpreters_at(path: Path) -> Iterator[Path]:
-    """*path* itself, or the interpreters in it, in its ``bin``, and in the prefixes that lie in it."""
-    if not path.is_dir():
-        yield path
-        return
-    for directory in (path, path / "bin", *sorted(path.glob("*/bin"))):
-        yield from _interpreters_in(directory)
-
-
-def _interpreters_in(directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.glob("python3*")):
-        if _NAME.fullmatch(path.name) and path.is_file() and os.access(path, os.X_OK):
-            yield path
-
-
-def _uv_managed() -> Iterator[Path]:
-    command = ("python", "list", "--only-installed", "--managed-python", "--offline", "--no-config")
-    try:
-        listing = _run([uv(), *command, "--output-format", "json"], timeout=60)
-    except CommandFailed:  # without uv there are none that it manages
-        return
-    yield from (Path(entry["path"]) for entry in json.loads(listing) if entry["path"])
+    found = find(headers=False)
+    passed_over = {unusable.path: unusable.reason for unusable in found.passed_over}
+    for interpreter in (*found.interpreters, *found.twins):
+        if interpreter.target < OLDEST:
+            passed_over[interpreter.path] = f"is {interpreter.target}, older than {OLDEST}"
+    return {t: i for t, i in found.by_target.items() if t >= OLDEST}, passed_over

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "auditing": FACTS,
     "processes": BASE,
     "interpreters": BASE | {"wheel", "abi", "processes"},
-    "building": FACTS | MACHINE,
+    "building": FACTS | MACHINE | {"auditing"},
     "verifying": FACTS | MACHINE,
     "pipelines": BASE | {"wheel"},
     "fuse": FACTS | {"auditing"},

@@ -16,39 +16,64 @@ if TYPE_CHECKING:
     from wheelfuse.auditing.finding import Finding, NotRun, Severity
     from wheelfuse.auditing.options import AuditOptions, Ignore
     from wheelfuse.auditing.report import Answer, Outcome, Report, SubjectReport
-    from wheelfuse.errors import ConflictError, InvalidInput, Problem, UsageError, WheelfuseError
+    from wheelfuse.building.api import BuildOutcome, build
+    from wheelfuse.building.commands import ExtensionOptions
+    from wheelfuse.building.extension import CompiledExtension, compile_extension
+    from wheelfuse.building.options import BuildOptions
+    from wheelfuse.errors import ConflictError, InvalidInput, JobFailed, Problem, UsageError, WheelfuseError
     from wheelfuse.fuse.api import MergeOutcome, merge, plan, split
     from wheelfuse.fuse.options import MergeOptions, Rule
     from wheelfuse.fuse.plan import Plan
     from wheelfuse.fuse.split import SplitWheel
+    from wheelfuse.interpreters.api import pythons
+    from wheelfuse.interpreters.matrix import MatrixOptions, Pythons
     from wheelfuse.target import Target
+    from wheelfuse.verifying.api import verify
+    from wheelfuse.verifying.options import VerifyOptions
+    from wheelfuse.verifying.results import Verification
 
 _HOMES = {
     "auditing.api": ("audit", "write_baseline"),
     "auditing.finding": ("Finding", "NotRun", "Severity"),
     "auditing.options": ("AuditOptions", "Ignore"),
     "auditing.report": ("Answer", "Outcome", "Report", "SubjectReport"),
-    "errors": ("ConflictError", "InvalidInput", "Problem", "UsageError", "WheelfuseError"),
+    "building.commands": ("ExtensionOptions",),
+    "building.extension": ("CompiledExtension", "compile_extension"),
+    "building.api": ("BuildOutcome", "build"),
+    "building.options": ("BuildOptions",),
+    "errors": ("ConflictError", "InvalidInput", "JobFailed", "Problem", "UsageError", "WheelfuseError"),
     "fuse.api": ("MergeOutcome", "merge", "plan", "split"),
     "fuse.options": ("MergeOptions", "Rule"),
     "fuse.plan": ("Plan",),
     "fuse.split": ("SplitWheel",),
+    "interpreters.api": ("pythons",),
+    "interpreters.matrix": ("MatrixOptions", "Pythons"),
     "target": ("Target",),
+    "verifying.api": ("verify",),
+    "verifying.options": ("VerifyOptions",),
+    "verifying.results": ("Verification",),
 }
 
 __all__ = [
     "Answer",
     "AuditOptions",
+    "BuildOptions",
+    "BuildOutcome",
+    "CompiledExtension",
     "ConflictError",
+    "ExtensionOptions",
     "Finding",
     "Ignore",
     "InvalidInput",
+    "JobFailed",
+    "MatrixOptions",
     "MergeOptions",
     "MergeOutcome",
     "NotRun",
     "Outcome",
     "Plan",
     "Problem",
+    "Pythons",
     "Report",
     "Rule",
     "Severity",
@@ -56,12 +81,18 @@ __all__ = [
     "SubjectReport",
     "Target",
     "UsageError",
+    "Verification",
+    "VerifyOptions",
     "WheelfuseError",
     "__version__",
     "audit",
+    "build",
+    "compile_extension",
     "merge",
     "plan",
+    "pythons",
     "split",
+    "verify",
     "write_baseline",
 ]
 

@@ -50,3 +50,9 @@ class ConflictError(WheelfuseError, ValueError):
     """The inputs are sound, but cannot become one wheel without a decision of the user."""
 
     exit_code = 4
+
+
+class JobFailed(WheelfuseError):
+    """A job on one of the CPythons failed: a build that ended with an error, or a wheel that does not work there."""
+
+    exit_code = 5

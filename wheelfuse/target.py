@@ -53,6 +53,11 @@ class Target:
         return f"3.{self.minor}"
 
     @property
+    def python_name(self) -> str:
+        """As uv, actions/setup-python and people call it: ``3.13``, ``3.14t``."""
+        return f"{self.python_version}{'t' if self.free_threaded else ''}"
+
+    @property
     def soabi_tag(self) -> str:
         """The part of SOABI that names the interpreter: ``cpython-313t``."""
         return f"cpython-3{self.minor}{'t' if self.free_threaded else ''}"

@@ -14,7 +14,7 @@ import click
 from wheelfuse import __version__
 from wheelfuse.errors import WheelfuseError
 
-_COMMANDS = ("merge", "split", "audit", "explain")
+_COMMANDS = ("pythons", "build", "compile", "merge", "split", "audit", "verify", "ci", "explain")
 
 
 class _Commands(click.Group):

@@ -30,14 +30,16 @@ def width() -> int:
 
 
 @contextmanager
-def progress(quiet: bool, *, of_bytes: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+def progress(
+    quiet: bool, *, of_bytes: bool = True, doing: str = ""
+) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on a terminal; nothing in a log or a pipe."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from wheelfuse.report.progress import bar
 
-    with bar(color=color(sys.stderr), of_bytes=of_bytes) as advance:
+    with bar(color=color(sys.stderr), of_bytes=of_bytes, doing=doing) as advance:
         yield advance
 
 

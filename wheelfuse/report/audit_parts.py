@@ -54,7 +54,7 @@ def count(number: int, thing: str) -> str:
 
 def python(target: Target) -> str:
     """A target as people call it: ``3.13t``."""
-    return f"{target.python_version}{'t' * target.free_threaded}"
+    return target.python_name
 
 
 def pythons(targets: Iterable[Target]) -> str:

@@ -17,11 +17,11 @@ from rich.progress import (
 
 
 @contextmanager
-def bar(*, color: bool, of_bytes: bool = True) -> Iterator[Callable[[int, int], None]]:
+def bar(*, color: bool, of_bytes: bool = True, doing: str = "") -> Iterator[Callable[[int, int], None]]:
     """A bar that vanishes when the block ends; call what it yields with what is done and what there is in all.
 
-    That is bytes, or with *of_bytes* false inputs. The bytes in all change once, when verifying is over and
-    writing begins.
+    That is bytes, or with *of_bytes* false inputs; *doing* is the word before the bar. The bytes in all change
+    once, when verifying is over and writing begins.
     """
     console = Console(stderr=True, no_color=not color)
     columns = (
@@ -31,7 +31,7 @@ def bar(*, color: bool, of_bytes: bool = True) -> Iterator[Callable[[int, int], 
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("verifying" if of_bytes else "reading", total=None)
+        task = progress.add_task(doing or ("verifying" if of_bytes else "reading"), total=None)
         last = 0
 
         def advance(done: int, total: int) -> None:

@@ -1,0 +1,257 @@
+"""``wheelfuse build``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from wheelfuse.auditing.api import audit
+from wheelfuse.auditing.options import AuditOptions
+from wheelfuse.auditing.report import Report
+from wheelfuse.auditing.runner import applied_rules
+from wheelfuse.building.api import BuildOutcome, plan_build, run_plan
+from wheelfuse.building.jobs import JobEvent
+from wheelfuse.building.options import BuildOptions, parse_config_settings
+from wheelfuse.building.plan import Plan
+from wheelfuse.cli import color, refusals, show_error
+from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.terminal import warn, width
+from wheelfuse.errors import JobFailed, Problem, UsageError, WheelfuseError
+from wheelfuse.fuse.api import MergeOutcome, merge
+from wheelfuse.fuse.options import MergeOptions
+from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
+from wheelfuse.target import Target
+from wheelfuse.verifying.options import parse_python
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What ``--merge`` did; *refusal* is why it came to no end."""
+
+    merge: MergeOutcome | None = None
+    report: Report | None = None
+    options: AuditOptions | None = None
+    refusal: WheelfuseError | None = None
+
+
+@click.command("build")
+@click.argument("project", default=".", type=click.Path(path_type=Path))
+@click.option(
+    "-d", "--directory", default="wheelhouse", type=click.Path(path_type=Path), metavar="DIR",
+    help="Where the wheels go, and their logs below it (default: wheelhouse).",
+)  # fmt: skip
+@click.option(
+    "--python", "named", multiple=True, metavar="PATH_OR_VERSION",
+    help="An interpreter or a directory with some, used before all others; or a version (3.12, 3.13t): only those.",
+)  # fmt: skip
+@click.option("--include", multiple=True, metavar="PYTHONS", help="These as well: 3.14t,cp316.")
+@click.option("--exclude", multiple=True, metavar="PYTHONS", help="Not these.")
+@click.option(
+    "--free-threaded/--no-free-threaded", default=None,
+    help="The free-threaded build of each as well, where there is one (default: no).",
+)  # fmt: skip
+@click.option("--provision", is_flag=True, help="Let uv install the interpreters that are missing.")
+@click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
+    help="Build N wheels at a time (0: as many as there are cores).",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS",
+    help="Give each job up after that time (default: never).",
+)  # fmt: skip
+@click.option(
+    "--resume", is_flag=True, help="Leave alone what was built from the same sources in the same way."
+)
+@click.option(
+    "-C", "--config-setting", "settings", multiple=True, metavar="KEY=VALUE", help="For the build backend."
+)
+@click.option(
+    "--skip-requirement", "skipped", multiple=True, metavar="NAME",
+    help="Do not install this, although the project asks for it to be built: torch.",
+)  # fmt: skip
+@click.option(
+    "--no-isolation", is_flag=True, help="Build in the interpreters as they are, not in fresh environments."
+)
+@click.option("--all-files", is_flag=True, help="Build also from the files that git is told to ignore.")
+@click.option(
+    "--torch-python", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH",
+    help="The interpreter whose torch all jobs compile against (default: WHEELFUSE_TORCH_PYTHON, or the running one).",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Do not compile through ccache or sccache.")
+@click.option("--merge", "fuse", is_flag=True, help="Fuse the wheels afterwards, and audit the result.")
+@click.option(
+    "-o", "--output", metavar="FILE_OR_DIR", help="Where --merge puts the fused wheel (default: dist)."
+)
+@click.option("--force", is_flag=True, help="Let --merge replace an existing wheel.")
+@click.option("--dry-run", is_flag=True, help="Print the commands, run none.")
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@click.option(
+    "-q", "--quiet", is_flag=True,
+    help="Print nothing but the paths of the wheels (with --merge, of the fused one), and errors.",
+)  # fmt: skip
+def command(
+    project: Path,
+    directory: Path,
+    named: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    free_threaded: bool | None,
+    provision: bool,
+    jobs: int,
+    timeout: float,
+    resume: bool,
+    settings: tuple[str, ...],
+    skipped: tuple[str, ...],
+    no_isolation: bool,
+    all_files: bool,
+    torch_python: Path | None,
+    no_cache: bool,
+    fuse: bool,
+    output: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Build a project's wheels, one for each CPython that it is for.
+
+    PROJECT is a directory with a pyproject.toml. Each job makes a fresh environment and runs the project's build
+    backend (PEP 517) under the CPython in question, in a copy of the sources; DIR/logs has what it printed. If one
+    fails the exit code is 5; the wheels of the others stay, and --resume goes on from there.
+    """
+    with refusals("build", as_json=as_json):
+        if (output or force) and not fuse:
+            raise UsageError("-o and --force are for --merge")
+        pythons = [parse_python(text) for text in named]
+        only = tuple(one for one in pythons if isinstance(one, Target))
+        options = BuildOptions(
+            MatrixOptions(only, parse_pythons(include), parse_pythons(exclude), free_threaded),
+            parse_config_settings(settings), skipped, (), all_files, not no_isolation, not no_cache,
+            jobs, timeout, resume,
+        )  # fmt: skip
+        extra = [one for one in pythons if isinstance(one, Path)]
+        plan = plan_build(
+            project, directory, options,
+            interpreters=extra, provision=provision, torch_python=torch_python, on_output=_live(),
+        )  # fmt: skip
+        if not quiet:
+            _tell(plan)
+        if dry_run:
+            return _show_plan(plan, as_json)
+        with _telling(quiet) as tell:
+            outcome = run_plan(plan, tell)
+    error = outcome.error
+    fused = _fused(outcome, project, output or "dist", force) if fuse and not error else Fused()
+    _show(outcome, fused, as_json=as_json, quiet=quiet)
+    if refusal := error or fused.refusal:
+        show_error(refusal)
+        return refusal.exit_code
+    return fused.report.exit_code if fused.report else 0
+
+
+def _live() -> Callable[[bytes], None] | None:
+    """Where uv's words go while it installs interpreters: a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda data: click.echo(data, nl=False, err=True)
+
+
+@contextmanager
+def _telling(quiet: bool) -> Iterator[Callable[[JobEvent], None] | None]:
+    """A table on a terminal; in a log, a line when a job starts and one when it ends."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from wheelfuse.report.build_live import live_jobs
+
+        with live_jobs(color=color(sys.stderr)) as take:
+            yield take
+    else:
+        from wheelfuse.report.build_text import event_line
+
+        yield lambda event: click.echo(line, err=True) if (line := event_line(event)) else None
+
+
+def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:
+    """Merge and audit, as the project's tables say."""
+    pyproject = project / "pyproject.toml"
+    merged = None
+    try:
+        merge_options = MergeOptions.from_table(configured("merge", pyproject))
+        wheels = outcome.wheels
+        if not merge_options.expect and len(wheels) == len(
+            outcome.jobs
+        ):  # the matrix of the build is what is wanted
+            merge_options = replace(merge_options, expect=tuple(job.target for job in outcome.jobs))
+        merged = merge(wheels, output, merge_options, force=force)
+        assert merged.written
+        options = AuditOptions.from_table(configured("audit", pyproject))
+        report = audit([merged.written.path], options)
+        return Fused(merged, report, options)
+    except WheelfuseError as refusal:
+        return Fused(merged, refusal=refusal)
+
+
+def _tell(plan: Plan) -> None:
+    for note in plan.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _show_plan(plan: Plan, as_json: bool) -> int:
+    from wheelfuse.report.build_json import plan_to_json
+    from wheelfuse.report.build_text import plan_text
+
+    absent = [Problem(job.why_not, str(job.target)) for job in plan.jobs if not job.interpreter]
+    click.echo(plan_to_json(plan, absent) if as_json else plan_text(plan), nl=False)
+    if not absent:
+        return 0
+    show_error(error := JobFailed(absent))
+    return error.exit_code
+
+
+def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        _show_json(outcome, fused)
+    elif quiet:
+        merged = fused.merge.written if fused.merge else None
+        for path in [merged.path] if merged else [job.wheel for job in outcome.jobs if job.wheel]:
+            click.echo(str(path))
+    else:
+        _show_text(outcome, fused)
+
+
+def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
+    from wheelfuse.report import text
+    from wheelfuse.report.audit_formats import audit_as
+    from wheelfuse.report.build_text import build_report
+
+    colored = color(sys.stdout)
+    click.echo(build_report(outcome, color=colored), nl=False, color=colored)
+    if fused.merge:
+        warn(fused.merge.warnings)
+        report = text.merge_report(fused.merge, width=width(), color=colored)
+        click.echo(f"\n{report}", nl=False, color=colored)
+    if fused.report and fused.options:
+        rules = applied_rules(fused.options)
+        found = audit_as("text", fused.report, rules, width=width(), color=colored)
+        click.echo(f"\n{found}", nl=False, color=colored)
+
+
+def _show_json(outcome: BuildOutcome, fused: Fused) -> None:
+    from wheelfuse.report.audit_formats import audit_as
+    from wheelfuse.report.build_json import build_to_json
+    from wheelfuse.report.json import outcome_to_json, refusal_to_json
+
+    error = outcome.error or fused.refusal
+    merged = outcome_to_json(fused.merge) if fused.merge else ""
+    if fused.refusal and not merged:
+        merged = refusal_to_json("merge", fused.refusal)
+    rules = applied_rules(fused.options) if fused.options else ()
+    audited = audit_as("json", fused.report, rules) if fused.report else ""
+    problems = error.problems if error else ()
+    click.echo(build_to_json(outcome, problems, merge=merged, audit=audited), nl=False)

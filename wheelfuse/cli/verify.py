@@ -1,0 +1,145 @@
+"""``wheelfuse verify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from wheelfuse.cli import color, refusals
+from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.errors import Problem, UsageError
+from wheelfuse.fuse.options import parse_missing
+from wheelfuse.verifying.api import verify
+from wheelfuse.verifying.options import (
+    COMMAND_TIMEOUT,
+    IMPORT_TIMEOUT,
+    VerifyOptions,
+    parse_python,
+    parse_requirements,
+)
+from wheelfuse.verifying.results import Verification
+
+_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+@click.command("verify", no_args_is_help=True)
+@click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...")
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    metavar="PATH_OR_VERSION",
+    help="Only on this one: an interpreter, a directory with some, or a version (3.12, 3.13t).",
+)
+@click.option(
+    "--all", "every", is_flag=True, help="On every CPython that is claimed and found here (the default)."
+)
+@click.option(
+    "--command",
+    "shell",
+    default="",
+    metavar="'COMMAND'",
+    help="Run this by the shell in each environment; {project} is the present directory.",
+)
+@click.option(
+    "--with", "with_", multiple=True, metavar="REQ", help="Install this, too: a requirement, or a wheel."
+)
+@click.option("--no-deps", is_flag=True, help="Do not install what the wheel requires.")
+@click.option("--offline", is_flag=True, help="Ask no index: uv's cache and --find-links must have it all.")
+@click.option(
+    "--find-links",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A directory with wheels to install from.",
+)
+@click.option(
+    "--timeout",
+    type=_SECONDS,
+    default=IMPORT_TIMEOUT,
+    metavar="SECONDS",
+    help=f"For each import (default: {IMPORT_TIMEOUT:g}).",
+)
+@click.option(
+    "--command-timeout",
+    type=_SECONDS,
+    default=COMMAND_TIMEOUT,
+    metavar="SECONDS",
+    help=f"For each run of the command (default: {COMMAND_TIMEOUT:g}).",
+)
+@click.option(
+    "--allow-missing",
+    multiple=True,
+    metavar="TARGET[:MODULE]",
+    help="Accept that a CPython, or a module of it, has no file.",
+)
+@click.option(
+    "--require-all", is_flag=True, help="What is claimed, but could not be verified, is a failure as well."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Work on N environments at a time (0: all cores).",
+)
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Leave the environments in DIR.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Print one line for each wheel, and errors.")
+def command(
+    wheels: tuple[str, ...],
+    pythons: tuple[str, ...],
+    every: bool,
+    shell: str,
+    with_: tuple[str, ...],
+    no_deps: bool,
+    offline: bool,
+    find_links: tuple[Path, ...],
+    timeout: float,
+    command_timeout: float,
+    allow_missing: tuple[str, ...],
+    require_all: bool,
+    jobs: int,
+    keep: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Install wheels, import their extension modules, and run a command, on every CPython that they claim.
+
+    Each CPython that a wheel claims and this machine has gets a fresh environment, and each import a process of its
+    own: a crash and a hang are results. WHEEL is a file, a directory of wheels, or - to read names from standard
+    input, one in a line. Exits with 5 if something fails, or if nothing could be verified.
+    """
+    with refusals("verify", as_json=as_json):
+        if pythons and every:
+            raise UsageError("--all and --python exclude each other")
+        options = VerifyOptions(
+            tuple(map(parse_python, pythons)), shell, parse_requirements(with_), no_deps, offline, find_links,
+            timeout, command_timeout, require_all, parse_missing(allow_missing),
+        )  # fmt: skip
+        with progress(quiet, of_bytes=False, doing="verifying") as advance:
+            outcome = verify(names(wheels), options, jobs=jobs, keep=keep, progress=advance)
+    _show(outcome, as_json, quiet)
+    return outcome.exit_code
+
+
+def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
+    from wheelfuse.report import verify_json, verify_text
+
+    if not quiet:
+        warn(map(Problem, outcome.warnings))
+    colored = color(sys.stdout)
+    if as_json:
+        click.echo(verify_json.verification_to_json(outcome))
+    elif quiet:
+        click.echo(verify_text.verification_summary(outcome, color=colored), nl=False, color=colored)
+    else:
+        text = verify_text.verification_report(outcome, width=width(), color=colored)
+        click.echo(text, nl=False, color=colored)

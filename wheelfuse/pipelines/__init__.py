@@ -1,0 +1,1 @@
+"""Pipelines for CI systems: a job for each CPython, and one that fuses, audits and verifies."""

@@ -1,0 +1,66 @@
+"""The jobs of a build, live on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from wheelfuse.building.jobs import JobEvent, Phase
+from wheelfuse.report.text import human_size
+from wheelfuse.target import Target
+
+_STYLES = {
+    Phase.WAITING: "dim",
+    Phase.BUILT: "green",
+    Phase.KEPT: "green",
+    Phase.FAILED: "bold red",
+}
+
+
+@contextmanager
+def live_jobs(*, color: bool) -> Iterator[Callable[[JobEvent], None]]:
+    """A table on stderr that vanishes when the block ends; call what it yields with each event."""
+    table = JobTable()
+    console = Console(stderr=True, no_color=not color, highlight=False)
+    with Live(get_renderable=table.rendered, console=console, transient=True, refresh_per_second=4):
+        yield table.take
+
+
+class JobTable:
+    """What is known of each job, as rows of a table; *clock* gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun: dict[Target, float] = {}
+        self._last: dict[Target, JobEvent] = {}
+
+    def take(self, event: JobEvent) -> None:
+        """Remember an event."""
+        self._begun.setdefault(event.target, self._clock())
+        self._last[event.target] = event
+
+    def rendered(self) -> Table:
+        """The table as it is now: the target, its phase, the seconds, and the last line that it printed."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("target", no_wrap=True)
+        table.add_column("phase", no_wrap=True, min_width=len(Phase.REQUIREMENTS.value))
+        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+        for target in sorted(self._last):
+            event = self._last[target]
+            style = _STYLES.get(event.phase, "")
+            table.add_row(str(target), Text(event.phase.value, style), *self._details(event))
+        return table
+
+    def _details(self, event: JobEvent) -> Sequence[Text]:
+        result = event.result
+        if result is None:
+            return Text(f"{self._clock() - self._begun[event.target]:.0f} s"), Text(event.line, "dim")
+        said = f"{result.wheel.name} {human_size(result.size)}" if result.wheel else result.reason
+        return Text(f"{result.seconds:.0f} s"), Text(said.partition("\n")[0])

@@ -1,0 +1,76 @@
+"""A build for people: lines while it goes on, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from wheelfuse.building.api import BuildOutcome
+from wheelfuse.building.jobs import JobEvent, JobResult, Phase
+from wheelfuse.building.plan import Plan
+from wheelfuse.report.audit_parts import count, printable
+from wheelfuse.report.lines import rendered
+from wheelfuse.report.text import human_size
+
+
+def event_line(event: JobEvent) -> str:
+    """What a log is told of an event: that a job starts, and how it ends. Empty for all between."""
+    if event.phase is Phase.STARTED:
+        return f"{event.target}: started ({printable(event.line)})"
+    return f"{event.target}: {_ending(event.result)}" if event.result else ""
+
+
+def _ending(result: JobResult) -> str:
+    if result.phase is Phase.FAILED:
+        return f"FAILED after {result.seconds:.1f} s: {printable(result.reason.partition(chr(10))[0])}"
+    wheel = f"{result.wheel.name if result.wheel else ''} {human_size(result.size)}"
+    if result.phase is Phase.KEPT:
+        return f"there already -> {wheel}"
+    return f"done in {result.seconds:.1f} s -> {wheel}"
+
+
+def build_report(outcome: BuildOutcome, *, color: bool = False) -> str:
+    """One line for each target, and how many wheels there are."""
+    lines = [Text(_head(outcome), style="bold"), Text()]
+    target = max(len(str(job.target)) for job in outcome.jobs)
+    sizes = [human_size(job.size) for job in outcome.jobs]
+    for job, size in zip(outcome.jobs, sizes, strict=True):
+        start = f"{job.target!s:<{target}}"
+        if job.wheel:
+            took = "kept" if job.phase is Phase.KEPT else f"{job.seconds:.1f} s"
+            lines.append(Text(f"{start}  {took:>8}  {size:>{max(map(len, sizes))}}  {job.wheel.name}"))
+        else:
+            lines.append(Text.assemble(f"{start}  ", ("FAILED", "red"), f"  {_first_line(job.reason)}"))
+    return rendered(lines, color)
+
+
+def _head(outcome: BuildOutcome) -> str:
+    plan, wheels = outcome.plan, len({job.wheel for job in outcome.jobs if job.wheel})
+    name = f"{plan.project.name}: " if plan.project.name else ""
+    failed = len(outcome.failed)
+    end = f", {count(failed, 'job')} failed" if failed else ""
+    return f"{printable(name)}{count(wheels, 'wheel')} in {printable(str(plan.setup.directory))}{end}"
+
+
+def _first_line(text: str) -> str:
+    return printable(text.partition("\n")[0])
+
+
+def plan_text(plan: Plan) -> str:
+    """The commands of a build, as lines for a shell."""
+    return "\n".join(_plan_lines(plan)) + "\n"
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    source, placing = plan.source, plan.setup.placing
+    from_git = "that git tracks or would track" if source.git else "there are"
+    yield f"# sources: {count(len(source.files), 'file')} {from_git} in {source.root}"
+    yield f"# {count(plan.setup.parallel, 'job')} at a time; {placing.value}"
+    for job in plan.jobs:
+        yield ""
+        if not job.interpreter:
+            yield f"# {job.target}: {_first_line(job.why_not)}"
+            continue
+        yield f"# {job.target}: CPython {job.interpreter.version}, sources copied to {job.sources}"
+        yield from plan.commands(job)

@@ -1,0 +1,92 @@
+"""The CPythons of a project on this machine, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.text import Text
+
+from wheelfuse.interpreters.matrix import Matrix, Pythons, Row
+from wheelfuse.interpreters.probe import Interpreter, Unusable
+from wheelfuse.report.audit_parts import count, printable
+from wheelfuse.report.lines import rendered
+from wheelfuse.report.rules_text import wrapped
+
+
+def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verbose: bool = False) -> str:
+    """One line for each target: its version, where it was found, its path; and why others were passed over."""
+    lines = [Text(_head(pythons), style="bold")]
+    lines += (Text(line) for note in pythons.matrix.notes for line in wrapped(f"- {note}", width))
+    lines.append(Text())
+    for row in pythons.rows:
+        lines += _row(row, _columns(pythons), verbose)
+    if verbose:
+        lines += _section("as good, but there is one already", map(_twin, pythons.twins))
+        lines += _section("passed over", map(_reason, pythons.others))
+    elif others := len(pythons.twins) + len(pythons.others):
+        were = "was" if others == 1 else "were"
+        lines += (Text(), Text(f"{count(others, 'other')} {were} found and not taken; -v shows them"))
+    return rendered(lines, color)
+
+
+def _head(pythons: Pythons) -> str:
+    matrix, there, all_ = pythons.matrix, len(pythons.interpreters), len(pythons.rows)
+    if all_ == 1:
+        found = "which is" if there else "which is not"
+    elif there in (0, all_):
+        found = "all of them are" if there else "none of them is"
+    else:
+        found = f"{there} of them {'is' if there == 1 else 'are'}"
+    return f"{_stated(matrix)}{count(all_, 'CPython')}, {found} on this machine"
+
+
+def _stated(matrix: Matrix) -> str:
+    return f"requires-python {printable(matrix.requires_python)}: " if matrix.requires_python else ""
+
+
+def _columns(pythons: Pythons) -> tuple[int, int, int]:
+    """The widths of target, version and source."""
+    return (
+        max(len(str(row.target)) for row in pythons.rows),
+        max((len(i.version) for i in pythons.interpreters), default=0),
+        max((len(i.source) for i in pythons.interpreters), default=0),
+    )
+
+
+def _row(row: Row, columns: tuple[int, int, int], verbose: bool) -> Iterator[Text]:
+    target, version, source = columns
+    if interpreter := row.interpreter:
+        path = printable(str(interpreter.path))
+        yield Text(
+            f"{row.target!s:<{target}}  {interpreter.version:<{version}}  {interpreter.source:<{source}}  {path}"
+        )
+        if verbose:
+            yield from (Text(f"{'':{target}}  {line}") for line in _details(interpreter))
+    else:
+        yield Text.assemble(f"{row.target!s:<{target}}  ", ("MISSING", "red"))
+    yield from (Text(f"{'':{target}}  {_reason(unusable)}") for unusable in row.passed_over)
+
+
+def _details(interpreter: Interpreter) -> Iterator[str]:
+    platform = interpreter.platform
+    libc = (
+        f"{platform.libc} {'.'.join(map(str, platform.version))}" if any(platform.version) else platform.libc
+    )
+    yield f"SOABI {interpreter.soabi}, EXT_SUFFIX {interpreter.ext_suffix}"
+    yield f"{platform.machine}, {libc}, headers in {printable(str(interpreter.include))}"
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[Text]:
+    if lines := tuple(lines):
+        yield Text()
+        yield Text(title, style="bold")
+        yield from (Text(f"  {line}") for line in lines)
+
+
+def _twin(interpreter: Interpreter) -> str:
+    path = printable(str(interpreter.path))
+    return f"{interpreter.target} {interpreter.version} {path} ({interpreter.source})"
+
+
+def _reason(unusable: Unusable) -> str:
+    return printable(f"{unusable.path} {unusable.reason}")

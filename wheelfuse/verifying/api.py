@@ -1,0 +1,158 @@
+"""Verify as a function of paths: what the command line and :mod:`wheelfuse` offer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from wheelfuse.abi.cpython import has_table
+from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.target import Target
+from wheelfuse.verifying.claims import Claims, read_claims
+from wheelfuse.verifying.machine import Machine, look_around
+from wheelfuse.verifying.options import VerifyOptions
+from wheelfuse.verifying.results import Trial, Verification, VerifiedWheel
+from wheelfuse.verifying.trial import Job, untried
+
+Progress = Callable[[int, int], None]
+"""Called with the CPythons done so far and those to do in all."""
+
+StrPath = str | os.PathLike[str]
+
+
+def verify(
+    wheels: Iterable[StrPath] | StrPath,
+    options: VerifyOptions | None = None,
+    *,
+    jobs: int = 0,
+    keep: StrPath | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Install each wheel on each CPython that it claims and this machine has, import its extension modules, and run
+    the command of the *options*, each CPython in a fresh environment.
+
+    *wheels* are files, or directories that hold some. *jobs* environments are worked on at a time (0: one per core).
+    The environments are left in *keep*, one directory for each wheel with one for each CPython; by default they go.
+
+    Raises:
+        UsageError: there is no wheel, a Python that was named is none, or *keep* has such environments already.
+        InvalidInput: a file cannot be trusted or read.
+    """
+    options = options or VerifyOptions()
+    claims = _read(_paths(wheels))
+    machine = look_around(options)
+    with ExitStack() as stack:
+        base = Path(keep).absolute() if keep else Path(stack.enter_context(_scratch()))
+        stop = Event()
+        plans = [
+            _plan(one, machine, options, base / (one.name.stem if keep else str(number)), bool(keep), stop)
+            for number, one in enumerate(claims)
+        ]
+        trials = iter(_run([step for plan in plans for step in plan.steps], jobs, stop, progress))
+    verified = tuple(
+        VerifiedWheel(plan.path, tuple(next(trials) for _ in plan.steps), plan.unasked, plan.unreleased)
+        for plan in plans
+    )
+    warnings = (*machine.warnings, *_variables_that_count())
+    return Verification(verified, options.command, options.require_all, warnings)
+
+
+def _paths(given: Iterable[StrPath] | StrPath) -> list[Path]:
+    """The wheels, each once; a directory stands for those in it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        given = (given,)
+    found: dict[Path, None] = {}
+    for path in map(Path, given):
+        inside = sorted(path.glob("*.whl")) if path.is_dir() else [path]
+        if not inside:
+            raise UsageError(f"{path}: no wheels in this directory")
+        found.update((one.absolute(), None) for one in inside)
+    if not found:
+        raise UsageError("nothing to verify: name a wheel")
+    return list(found)
+
+
+def _read(paths: Iterable[Path]) -> list[Claims]:
+    """What each wheel claims.
+
+    Raises:
+        InvalidInput: with the problems of all of them.
+    """
+    claims: list[Claims] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            claims.append(read_claims(path))
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
+    return claims
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="wheelfuse-verify-", ignore_cleanup_errors=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with one wheel: trials to make, and those that cannot be made; and what is left out of them."""
+
+    path: Path
+    steps: tuple[Job | Trial, ...]
+    unasked: tuple[Target, ...]
+    unreleased: tuple[Target, ...]
+
+
+def _plan(
+    claims: Claims, machine: Machine, options: VerifyOptions, directory: Path, keep: bool, stop: Event
+) -> Plan:
+    released = [target for target in claims.targets if has_table(target) or target in machine.interpreters]
+    asked = [target for target in released if machine.is_asked(target)]
+    steps: list[Job | Trial] = []
+    for target in asked:
+        if reason := machine.why_not(claims, target):
+            steps.append(untried(claims, target, options, reason))
+            continue
+        place = directory / str(target)
+        if place.exists():
+            raise UsageError(f"{place} exists already: remove it, or name another directory")
+        steps.append(Job(claims, machine.interpreters[target], options, place, keep, stop))
+    unasked = tuple(target for target in released if target not in asked)
+    unreleased = tuple(target for target in claims.targets if target not in released)
+    return Plan(claims.path, tuple(steps), unasked, unreleased)
+
+
+def _run(steps: Sequence[Job | Trial], jobs: int, stop: Event, progress: Progress | None) -> list[Trial]:
+    """Make the trials, several at a time; the answers in the order of the steps."""
+    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        running = {
+            number: pool.submit(step.run) for number, step in enumerate(steps) if isinstance(step, Job)
+        }
+        try:
+            for done, future in enumerate(as_completed(running.values()), 1):
+                future.result()
+                if progress:
+                    progress(done, len(running))
+        except BaseException:  # an interrupt as well: nothing may go on behind the caller's back
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [running[number].result() if isinstance(step, Job) else step for number, step in enumerate(steps)]
+
+
+def _variables_that_count() -> Iterator[str]:
+    """A library that only this machine's settings let a module find is no proof that others find it."""
+    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD"):
+        if os.environ.get(name):
+            yield f"{name} is set, and counts for every import: what is found through it may be missing elsewhere"
