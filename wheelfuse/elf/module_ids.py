@@ -111,8 +111,8 @@ class Naming:
 class FileNaming:
     """The containers of a file that have module ids, and all ids in the file, wherever they are."""
 
-    containers: dict[Container, Naming]
-    ids: frozenset[str]
+    containers: dict[Container, Naming] = field(default_factory=dict)
+    ids: frozenset[str] = frozenset()
 
 
 def read_naming(data: bytes | mmap, containers: Sequence[Container]) -> FileNaming:

@@ -279,9 +279,7 @@ class _Plan:
         pointers = {linked.relocations[index].offset: at for index, at in sources.items()}
         found = tuple(sorted((edit for edit in edits if edit.range.size), key=lambda edit: edit.range))
         changed = frozenset(relocated)
-        return cls(
-            layout.size, moves, runs, gaps, pointers, changed, renamings, found, end, tail
-        )  # fmt: skip
+        return cls(layout.size, moves, runs, gaps, pointers, changed, renamings, found, end, tail)
 
     def pieces(self) -> tuple[list[Piece], list[Piece]]:
         """What the new file is made of, and what the old one."""
@@ -304,9 +302,7 @@ class _Plan:
         """What the new file has to say."""
         changed = tuple((edit.range, edit.within) for edit in self.edits)
         removed = tuple(run.range for run in self.runs)
-        return Expected(
-            changed, removed, self.gaps, self.pointers, self.relocated, self.renamings, *names
-        )  # fmt: skip
+        return Expected(changed, removed, self.gaps, self.pointers, self.relocated, self.renamings, *names)
 
 
 def _obstructed(obstacles: dict[Container, str]) -> list[Problem]:

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.mentions import mentions
-from wheelfuse.fuse.options import MergeOptions
+from wheelfuse.fuse.options import NAMES, MergeOptions
 from wheelfuse.fuse.plan import Plan, make_plan
 from wheelfuse.fuse.reading import Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
@@ -71,7 +72,7 @@ def merge(
     existing file be replaced, but never an input.
 
     Raises:
-        UsageError: no wheels, or an output that makes no sense or exists.
+        UsageError: no wheels, an output that makes no sense or exists, or a library is missing that this needs.
         InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
         ConflictError: the wheels are sound, but nobody may settle their differences silently.
     """
@@ -168,7 +169,10 @@ def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
 
 
 def _planned(archives: Sequence[Archive], options: MergeOptions | None, progress: Progress | None) -> Plan:
-    plan = make_plan(survey(archives, progress), options or MergeOptions())
+    options = options or MergeOptions()
+    if options.share_device_code == NAMES:
+        require_libraries()
+    plan = make_plan(survey(archives, progress, options.share_device_code or True), options)
     return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 
 

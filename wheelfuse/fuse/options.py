@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern
 from wheelfuse.target import Target
 
+NAMES: Literal["names"] = "names"
+Share = bool | Literal["names"]
+"""Whether GPU code is stored once: that which is equal, or also that which differs in names alone."""
 STRATEGIES = ("keep", "drop", "newest", "oldest", "dispatch", "rename")
 
 
@@ -71,14 +74,15 @@ class MergeOptions:
     *expect*: exactly these targets must have come (empty: what Requires-Python asks for).
     *allow_missing*: targets, or ``target:module`` pairs, that may be missing.
     *strict*: builds that only look interchangeable are a conflict.
-    *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB).
+    *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB); ``names``: also
+    such that differs only in the names that nvcc makes up for each build.
     """
 
     resolve: tuple[Rule, ...] = ()
     expect: tuple[Target, ...] = ()
     allow_missing: tuple[str, ...] = ()
     strict: bool = False
-    share_device_code: bool | None = None
+    share_device_code: Share | None = None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MergeOptions:
@@ -100,8 +104,8 @@ class MergeOptions:
         if not isinstance(strict, bool):
             raise UsageError("[tool.wheelfuse.merge] strict must be true or false")
         share = table.get("share-device-code")
-        if share is not None and not isinstance(share, bool):
-            raise UsageError("[tool.wheelfuse.merge] share-device-code must be true or false")
+        if share not in (None, True, False, NAMES) or isinstance(share, int) != isinstance(share, bool):
+            raise UsageError('[tool.wheelfuse.merge] share-device-code must be true, false or "names"')
         return cls(
             tuple(Rule.parse(text) for text in _strings("resolve", rules)),
             parse_targets(_strings("expect", table.get("expect", ()))),

@@ -16,10 +16,12 @@ from typing import Any
 
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
+from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration
+from wheelfuse.fuse.options import NAMES, Share
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member, spooled
@@ -42,12 +44,12 @@ def read_sources(
     progress: Progress | None = None,
     check: Callable[[Iterable[Original]], object] = tuple,
     *,
-    device_code: bool = False,
+    device_code: Share | None = False,
 ) -> tuple[Source, ...]:
     """Read and verify every wheel.
 
     *check* gets the originals in them, as yet without files, and may refuse them before the long part begins.
-    *device_code* looks for GPU code, too, and for what of it may be moved.
+    *device_code* looks for GPU code, too, and for what of it may be moved; ``names`` also for how its names may change.
 
     Raises:
         InvalidInput: with every problem found in any of them.
@@ -94,7 +96,7 @@ def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_
 class _Reader:
     """One wheel while it is read."""
 
-    def __init__(self, archive: Archive, device_code: bool) -> None:
+    def __init__(self, archive: Archive, device_code: Share | None) -> None:
         self.archive = archive
         self.device_code = device_code
         self.wheel = read_wheel(archive)
@@ -166,14 +168,16 @@ class _Batch:
                 self.reader.undone[member.path] = _before(self.reader.archive, content, restoration, look)
 
 
-def _verified(digest: str, size: int, content: bytes | mmap | None, device_code: bool) -> Verified:
+def _verified(digest: str, size: int, content: bytes | mmap | None, device_code: Share | None) -> Verified:
     if content is None:
         return Verified(digest, size)
     image = read_image(content)
-    return Verified(digest, size, image, held_code(content, image) if device_code else None)
+    return Verified(digest, size, image, held_code(content, image, device_code) if device_code else None)
 
 
-def _before(archive: Archive, content: bytes | mmap, restoration: Restoration, device_code: bool) -> Verified:
+def _before(
+    archive: Archive, content: bytes | mmap, restoration: Restoration, device_code: Share | None
+) -> Verified:
     digest, size = hashlib.sha256(), 0
 
     def hashed() -> Iterator[bytes]:
@@ -187,8 +191,11 @@ def _before(archive: Archive, content: bytes | mmap, restoration: Restoration, d
         return _verified(encode_digest(digest.digest()), size, before, device_code)
 
 
-def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
-    """The GPU code of an ELF file, and what of it may be moved; None if it has none."""
+def held_code(content: bytes | mmap, image: Image, share: Share = True) -> HeldCode | None:
+    """The GPU code of an ELF file, and what of it may be moved; None if it has none.
+
+    Where *share* says so, also what its names are.
+    """
     if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
         return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
     try:
@@ -201,15 +208,22 @@ def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
     try:
         obstacles = immovable(content, code.containers)
         reasons = tuple(sorted(set(obstacles.values())))
+        naming = read_naming(content, code.containers) if share == NAMES else FileNaming()
     except InvalidInput as error:
         obstacles = dict.fromkeys(code.containers, "")
         reasons = tuple(problem.what for problem in error.problems)
+        naming = FileNaming()
     held = tuple(
-        HeldContainer(item, hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest())
+        HeldContainer(
+            item,
+            hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest(),
+            naming.containers.get(item),
+        )
         for item in code.containers
         if item not in obstacles
     )
-    return HeldCode(held, sum(container.size for container in obstacles), reasons, code.architectures)
+    fixed = sum(container.size for container in obstacles)
+    return HeldCode(held, fixed, reasons, code.architectures, naming.ids)
 
 
 def _pieces(content: bytes | mmap) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Facts, File, HeldCode, Original
+from wheelfuse.fuse.options import Share
 from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
@@ -37,14 +38,14 @@ class Survey:
     holes: tuple[str, ...] = ()
 
 
-def survey(archives: Archives, progress: Progress | None = None) -> Survey:
-    """Read and verify every input.
+def survey(archives: Archives, progress: Progress | None = None, device_code: Share | None = True) -> Survey:
+    """Read and verify every input; *device_code* says what to look for in GPU code.
 
     Raises:
         InvalidInput: with every problem found in any of them.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    sources = read_sources(archives, progress, check=_check_set, device_code=True)
+    sources = read_sources(archives, progress, check=_check_set, device_code=device_code)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
     originals = healed(originals)
     facts = replace(_look_closer(archives, originals, _images(sources)), device_code=_device_code(sources))
