@@ -40,7 +40,7 @@ from wheelfuse.elf.fatbin import SECTIONS, Container
 from wheelfuse.elf.gaps import Range
 from wheelfuse.elf.layout import Ehdr, Encoding, Shdr
 from wheelfuse.elf.patch import Edit
-from wheelfuse.elf.payloads import Payload, payloads
+from wheelfuse.elf.payloads import READABLE, Payload, payloads
 from wheelfuse.elf.recipe import reading
 from wheelfuse.elf.references import CONSTANTS, SHT_SYMTAB, SYM, Linked, read_linked
 from wheelfuse.errors import InvalidInput
@@ -178,7 +178,7 @@ class _Content:
         content = payload.content
         ids = [id_ for _, id_ in module_ids(content)]
         self.ids.update(ids)
-        if payload.kind not in ("sass", "ptx"):
+        if payload.kind not in READABLE:
             self.hidden, self.why = True, f"has code of a kind whose names are not known ({payload.kind})"
         elif ids:
             self.symbols |= _symbols(content) if payload.kind == "sass" else _identifiers(content, ids)

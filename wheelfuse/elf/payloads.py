@@ -13,6 +13,8 @@ from mmap import mmap
 from wheelfuse.elf.fatbin import LZ4, ZSTD, Container, EntryHeader, headers_of, kind_of
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 
+READABLE = ("sass", "ptx")
+"""The kinds of GPU code whose form is known well enough to find names in it."""
 _SIZES = slice(8, 20)  # in the header of an entry: sizes of the payload, with padding and without
 _MOST_RATIO = 255  # what LZ4 can pack at best; GPU code packs to a third or so
 _MOST = 1 << 29  # bytes of one entry; the largest known have a tenth of it
@@ -30,17 +32,14 @@ class Payload:
     """One entry: its *kind* (see `wheelfuse.elf.fatbin.Entry`), header and content.
 
     *header* has zeros for the compressed sizes. *stored* is what the file has, without padding; *content* the same,
-    decompressed.
+    decompressed if it is machine code or PTX. (What link-time optimisation starts from is encrypted.)
     """
 
     kind: str
     header: bytes
     stored: bytes
     content: bytes
-
-    @property
-    def compressed(self) -> bool:
-        return self.stored is not self.content
+    compressed: bool
 
 
 def payloads(data: bytes | mmap, container: Container) -> Iterator[Payload]:
@@ -53,13 +52,12 @@ def payloads(data: bytes | mmap, container: Container) -> Iterator[Payload]:
     for offset, entry in headers_of(data, container):
         start = offset + entry.header
         header = bytearray(data[offset:start])
-        if not entry.flags & (LZ4 | ZSTD):
-            stored = content = data[start : start + entry.size]
-        else:
+        kind, packed = kind_of(entry), bool(entry.flags & (LZ4 | ZSTD))
+        if packed:
             header[_SIZES] = bytes(12)
-            stored = data[start : start + entry.compressed_size]
-            content = _decompressed(entry, stored)
-        yield Payload(kind_of(entry), bytes(header), stored, content)
+        stored = data[start : start + (entry.compressed_size if packed else entry.size)]
+        content = _decompressed(entry, stored) if packed and kind in READABLE else stored
+        yield Payload(kind, bytes(header), stored, content, packed)
 
 
 def require_libraries() -> None:
