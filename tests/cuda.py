@@ -74,10 +74,13 @@ def build_names(target: Target, directory: str, *flags: str) -> bytes:
     """
 
     def compile_names(python: Path, scratch: Path) -> Path:
-        place = scratch / directory
-        shutil.copytree(SOURCES, place)
-        options = flags or ("--compress-mode=speed",)
-        return _link(scratch, *options, *_GPUS, f"-I{include_directory(python)}", str(place / "names.cu"))
+        place = scratch.parent / directory  # the same for all CPythons: the names are made of it
+        shutil.copytree(SOURCES, place, dirs_exist_ok=True)
+        try:
+            options = flags or ("--compress-mode=speed",)
+            return _link(scratch, *options, *_GPUS, f"-I{include_directory(python)}", str(place / "names.cu"))
+        finally:
+            shutil.rmtree(place)
 
     return _kept(target, f"-names-{'-'.join((directory, *flags)).replace('/', '_')}", compile_names)
 

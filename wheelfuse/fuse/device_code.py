@@ -96,7 +96,7 @@ def share(
     repeated = _repeated(sharers)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
     if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
-        rows = tuple(_row(output, code, None, frozenset()) for output, code in holders.items())
+        rows = tuple(_row(output, code, sharers.get(output), ()) for output, code in holders.items())
         return tuple(outputs), Sharing(modules=rows, possible=saved)
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
