@@ -18,7 +18,8 @@ ROOT = PACKAGE.parent
 
 BASE = frozenset({"errors", "glob", "target"})
 FACTS = BASE | {"wheel", "elf", "abi"}
-JOBS = FACTS | {"auditing", "fuse", "build", "verify"}
+MACHINE = frozenset({"processes", "interpreters"})
+JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "glob": frozenset(),
@@ -27,8 +28,11 @@ MAY_IMPORT = {
     "elf": BASE,
     "abi": BASE | {"wheel", "elf"},
     "auditing": FACTS,
-    "verify": FACTS,
-    "build": FACTS,
+    "processes": BASE,
+    "interpreters": BASE | {"wheel", "abi", "processes"},
+    "building": FACTS | MACHINE,
+    "verifying": FACTS | MACHINE,
+    "pipelines": BASE | {"wheel"},
     "fuse": FACTS | {"auditing"},
     "report": JOBS,
     "cli": JOBS | {"report"},

@@ -113,10 +113,10 @@ def lossy(directory: Path) -> Path:
 def test_what_a_merge_did_not_keep_is_listed(tmp_path: Path) -> None:
     older, newer = wheelfuse.split(lossy(tmp_path), tmp_path / "back")
     assert newer.losses == ()
-    assert {(loss.path, loss.present) for loss in older.losses} == {
-        ("pkg/libx.so", True),
-        ("pkg/a.txt", True),
-        ("pkg/only.txt", False),
+    assert {(loss.path, loss.fate.value) for loss in older.losses} == {
+        ("pkg/libx.so", "replaced"),
+        ("pkg/a.txt", "replaced"),
+        ("pkg/only.txt", "dropped"),
     }
     assert all(loss.why for loss in older.losses)
     members = contents(older.path)

@@ -89,9 +89,9 @@ def test_a_merge(wheels: list[Path], tmp_path: Path) -> None:
     assert row["files"]["cp313t"] == "pkg/_plain.cpython-313t-x86_64-linux-gnu.so"
     rules = {resolution["rule"] for resolution in document["resolutions"]}
     assert {"renamed", "per-target", "dispatched", "metadata", "entry-points", "all-kept", "by-rule"} <= rules
-    lost = {(loss["target"], loss["path"], loss["replaced"]) for loss in document["not_restorable"]}
-    assert ("cp310", "pkg/data.bin", True) in lost
-    assert ("cp313t", "pkg/gone.txt", False) in lost
+    lost = {(loss["target"], loss["path"], loss["fate"]) for loss in document["not_restorable"]}
+    assert ("cp310", "pkg/data.bin", "replaced") in lost
+    assert ("cp313t", "pkg/gone.txt", "dropped") in lost
 
 
 def test_a_dry_run_with_conflicts(wheels: list[Path], tmp_path: Path) -> None:

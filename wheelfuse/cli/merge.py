@@ -62,6 +62,17 @@ class _Merge(click.Command):
     "--share-device-code=names: also such that differs only in the names that nvcc makes up for each build.",
 )
 @click.option("--no-share-device-code", "no_share", is_flag=True, help="Each module keeps its GPU code.")
+@click.option(
+    "--strip-debug/--no-strip-debug",
+    default=None,
+    help="Cut what only debuggers read out of modules and libraries. It changes them: split cannot restore it.",
+)
+@click.option(
+    "--debug-files",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep what --strip-debug cuts out in DIR, where debuggers find it by build ID.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output. Inputs are never replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
@@ -82,6 +93,8 @@ def command(
     strict: bool,
     share: str | None,
     no_share: bool,
+    strip_debug: bool | None,
+    debug_files: Path | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -100,10 +113,14 @@ def command(
             parse_missing(allow_missing),
             strict,
             _share(share, no_share),
+            strip_debug,
         )
         options = given.over(MergeOptions.from_table(configured("merge", config)))
         with progress(quiet) as advance:
-            outcome = merge(names(wheels), output, options, force=force, dry_run=dry_run, progress=advance)
+            outcome = merge(
+                names(wheels), output, options,
+                force=force, dry_run=dry_run, debug_files=debug_files, progress=advance,
+            )  # fmt: skip
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
         show_error(refusal)

@@ -16,15 +16,14 @@ SEC_DEBUGGING, the symbol table with its strings, and `.gnu_debugdata`, which is
 `.gnu_debuglink` stays: it says where the debug information is that was taken out before.
 
 The debug file is like that of `objcopy --only-keep-debug`: all section headers under their old numbers, but
-no bytes of what is loaded, apart from notes. Debuggers find it by build ID, or by `.gnu_debuglink` where there
-is none (GDB manual, "Debugging Information in Separate Files").
+no bytes of what is loaded, apart from notes. Debuggers find it by build ID (GDB manual, "Debugging Information
+in Separate Files").
 """
 
 from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,7 +47,7 @@ from wheelfuse.errors import InvalidInput
 __all__ = ["Assembly", "Part", "Stripped", "strip_debug"]
 
 PT_NULL = 0
-SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOTE, SHT_REL, SHT_DYNSYM = 0, 1, 2, 4, 7, 9, 11
+SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_NOTE, SHT_REL, SHT_DYNSYM = 0, 2, 4, 7, 9, 11
 SHT_SYMTAB_SHNDX = 18
 SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
 SHN_LORESERVE, SHN_XINDEX = 0xFF00, 0xFFFF
@@ -59,7 +58,6 @@ _DEBUGGING = re.compile(
     rb"|\.gnu_debug(data|altlink)$"
 )
 _INACTIVE = Shdr(*[0] * 10)
-_DEBUGLINK = b".gnu_debuglink"
 _CHUNK = 1 << 20
 _LARGEST_ALIGN = 1 << 21  # of a section; that of a huge page
 
@@ -150,20 +148,18 @@ class Stripped:
         return f".build-id/{self.build_id[:2]}/{self.build_id[2:]}.debug" if self.build_id else None
 
 
-def strip_debug(data: Buffer, *, debug_name: str | None = None) -> Stripped | None:
+def strip_debug(data: Buffer) -> Stripped | None:
     """Cut out what only debuggers read.
 
     Args:
         data: the whole file.
-        debug_name: the file name that the debug file is going to have. An object without a build ID gets a
-            `.gnu_debuglink` with it.
 
     Returns:
         None if there is nothing to cut out, or the file would not become smaller.
 
     Raises:
         InvalidInput: the file is damaged, is a program or an object file, or has an unusual form that cannot
-            be edited safely; or *debug_name* is no file name.
+            be edited safely.
     """
     with memoryview(data) as view:
         read = partial(_read, view)
@@ -173,9 +169,8 @@ def strip_debug(data: Buffer, *, debug_name: str | None = None) -> Stripped | No
             return None
         build_id = _build_id(before, read)
         debug = _debug_file(before)
-        link = b"" if build_id or debug_name is None else _debuglink(before, debug, view, debug_name)
         kept = _stay(before, dropped, read)
-        content = _cut(before, dropped, kept, link, read)
+        content = _cut(before, dropped, kept, read)
         if content.size >= view.nbytes:
             return None
         _verify(before, content, kept, view)
@@ -356,33 +351,15 @@ def _debug_file(file: _Object) -> Assembly:
     return Assembly(Patch(layout.size, (), b""), (encoding.pack(header), segments, *output.pieces))
 
 
-def _debuglink(file: _Object, debug: Assembly, data: Buffer, name: str) -> bytes:
-    """What `.gnu_debuglink` has to say: name and CRC-32 of the debug file."""
-    raw = name.encode("utf-8", "surrogateescape")
-    if not raw or b"\0" in raw or b"/" in raw:
-        raise InvalidInput(f"not the name of a debug file: {name!r}")
-    if any(section.name == _DEBUGLINK for section in file.sections):
-        raise InvalidInput("it already refers to another debug file, and has no build ID")
-    crc = 0
-    for chunk in debug.chunks(data):
-        crc = zlib.crc32(chunk, crc)
-    return raw.ljust(round_up(len(raw) + 1, 4), b"\0") + struct.pack(file.layout.encoding.order + "I", crc)
-
-
-def _cut(
-    file: _Object, dropped: frozenset[int], kept: tuple[_Section, ...], link: bytes, read: Read
-) -> Assembly:
-    """The smaller file: what is mapped, then the other sections that stay, then the section headers.
-
-    *link* is the content of the `.gnu_debuglink` to add, empty for none.
-    """
+def _cut(file: _Object, dropped: frozenset[int], kept: tuple[_Section, ...], read: Read) -> Assembly:
+    """The smaller file: what is mapped, then the other sections that stay, then the section headers."""
     layout, output = file.layout, _Output()
     page = max(load.align for load in layout.loads)
     for region in _regions(file, dropped, read):
         output.append(region, page, residue=region.offset)
     moves = {segment: output.moved(segment.offset) for segment in layout.segments}
     header = layout.header.record._replace(phoff=output.moved(layout.header.record.phoff))
-    records = _place_sections(file, kept, link, output)
+    records = _place_sections(file, kept, output)
     for segment, section in _segments_of_sections(file).items():
         moves[segment] = records[kept.index(section)].offset
     segments = [segment._replace(offset=moves[segment]) for segment in layout.segments]
@@ -476,10 +453,10 @@ def _is_header(record: Shdr, size: int) -> bool:
     return is_inside and is_aligned and is_known and record.link < SHN_LORESERVE
 
 
-def _place_sections(file: _Object, kept: tuple[_Section, ...], link: bytes, output: _Output) -> list[Shdr]:
+def _place_sections(file: _Object, kept: tuple[_Section, ...], output: _Output) -> list[Shdr]:
     """Add the sections that are not in the output yet; returns the headers of all."""
     numbers = {section.index: number for number, section in enumerate(kept)}
-    names = _name_table([section.name for section in kept] + [_DEBUGLINK] * bool(link))
+    names = _name_table([section.name for section in kept])
     loose = [s for s in kept if not s.is_loaded and s.part.size and not output.has(s.part)]
     contents: dict[int, Part | bytes] = {section.index: section.part for section in loose}
     offsets = {s.index: output.moved(s.record.offset) for s in kept if s.index and s.index not in contents}
@@ -489,7 +466,7 @@ def _place_sections(file: _Object, kept: tuple[_Section, ...], link: bytes, outp
     contents[file.names] = names
     for section in sorted(loose, key=lambda section: section.part):
         offsets[section.index] = output.append(contents[section.index], section.record.addralign)
-    records = [
+    return [
         section.record._replace(
             name=names.index(section.name + b"\0"),
             offset=offsets.get(section.index, section.record.offset),
@@ -498,10 +475,6 @@ def _place_sections(file: _Object, kept: tuple[_Section, ...], link: bytes, outp
         )
         for section in kept
     ]
-    if link:
-        place = names.index(_DEBUGLINK + b"\0"), output.append(link, 4)
-        records.append(Shdr(place[0], SHT_PROGBITS, 0, 0, place[1], len(link), 0, 0, 4, 0))
-    return records
 
 
 def _name_table(names: list[bytes]) -> bytes:

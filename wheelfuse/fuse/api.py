@@ -10,11 +10,12 @@ from pathlib import Path
 
 from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.fuse.debug_files import write_debug_files
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.mentions import mentions
 from wheelfuse.fuse.options import NAMES, MergeOptions
 from wheelfuse.fuse.plan import Plan, make_plan
-from wheelfuse.fuse.reading import Progress, read_sources
+from wheelfuse.fuse.reading import Look, Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
 from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
@@ -28,11 +29,15 @@ _BOMB_SIZE, _BOMB_RATIO = 64 << 20, 50
 
 @dataclass(frozen=True)
 class MergeOutcome:
-    """What a merge did: the inputs (name and size in bytes of each), the plan, and the wheel (None: a dry run)."""
+    """What a merge did: the inputs (name and size in bytes of each), the plan, and the wheel (None: a dry run).
+
+    *debug_files* keep what was cut out for debuggers, if that was asked for.
+    """
 
     inputs: tuple[tuple[str, int], ...]
     plan: Plan
     written: Written | None
+    debug_files: tuple[Path, ...] = ()
 
     @property
     def saved_in_wheel(self) -> int:
@@ -64,28 +69,37 @@ def merge(
     *,
     force: bool = False,
     dry_run: bool = False,
+    debug_files: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> MergeOutcome:
     """Fuse the wheels at *paths* (files, or directories that hold some) into one.
 
     *output* is a directory, or a file name that must be the one that the fused wheel gets. *force* lets an
-    existing file be replaced, but never an input.
+    existing file be replaced, but never an input. What ``strip_debug`` cuts out is kept in the directory
+    *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it.
 
     Raises:
-        UsageError: no wheels, an output that makes no sense or exists, or a library is missing that this needs.
+        UsageError: no wheels, an output that makes no sense or exists, *debug_files* without ``strip_debug``,
+            or a library is missing that compares GPU code.
         InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
         ConflictError: the wheels are sound, but nobody may settle their differences silently.
     """
+    options = options or MergeOptions()
+    if debug_files and not options.strip_debug:
+        raise UsageError(Problem("--debug-files keeps what --strip-debug cuts out, which was not asked for"))
     with opened(find_wheels(paths)) as archives:
-        plan = _planned(archives, options, progress)
+        plan = _planned(archives, options, progress, keep_debug=debug_files is not None)
         inputs = tuple((archive.name, archive.size) for archive in archives)
         if dry_run:
             return MergeOutcome(inputs, plan, None)
         if error := plan.error():
             raise error
         path = _output_path(Path(output), str(plan.name), archives, force)
+        kept: tuple[Path, ...] = ()
+        if debug_files:  # first, so that where there is the wheel there are its debug files
+            kept = write_debug_files(plan.outputs, archives, Path(debug_files), overwrite=force)
         written = execute(plan, archives, path, _stamp(), overwrite=force, progress=progress)
-        return MergeOutcome(inputs, plan, written)
+        return MergeOutcome(inputs, plan, written, kept)
 
 
 def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None = None) -> Plan:
@@ -97,7 +111,7 @@ def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None =
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
     with opened(find_wheels(paths)) as archives:
-        return _planned(archives, options, None)
+        return _planned(archives, options or MergeOptions(), None)
 
 
 def split(
@@ -168,11 +182,14 @@ def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
         yield tuple(archives)
 
 
-def _planned(archives: Sequence[Archive], options: MergeOptions | None, progress: Progress | None) -> Plan:
-    options = options or MergeOptions()
-    if options.share_device_code == NAMES:
+def _planned(
+    archives: Sequence[Archive], options: MergeOptions, progress: Progress | None, *, keep_debug: bool = False
+) -> Plan:
+    names = options.share_device_code == NAMES
+    if names:
         require_libraries()
-    plan = make_plan(survey(archives, progress, options.share_device_code or True), options)
+    look = Look(device_code=True, names=names, debug=bool(options.strip_debug), build_id=keep_debug)
+    plan = make_plan(survey(archives, progress, look), options)
     return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 
 

@@ -16,7 +16,7 @@ from wheelfuse.abi.tree import Tree
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.binding import Binding
-from wheelfuse.fuse.model import Lost, Original, Output
+from wheelfuse.fuse.model import Fate, Lost, Original, Output
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import floors
 
@@ -39,7 +39,7 @@ def check_contracts(
     by_label = {original.label: original for original in originals}
     adopted: dict[str, tuple[Original, ...]] = {}
     for item in lost:
-        if item.loss.present:
+        if item.loss.fate is Fate.REPLACED:
             adopted[item.loss.path] = (*adopted.get(item.loss.path, ()), by_label[item.label])
     found: dict[Problem, bool] = {}
     for output in outputs:

@@ -18,7 +18,7 @@ from wheelfuse.elf.patch import Undo
 from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.device_code import Part, Sharing
-from wheelfuse.fuse.model import File, Original, Output, Stored
+from wheelfuse.fuse.model import Fate, File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of
@@ -112,7 +112,7 @@ def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> 
         InvalidInput: the content is not what was verified before.
     """
     source = file.source
-    if isinstance(source, Stored) and source.restoration is None:
+    if isinstance(source, Stored) and source.restoration is None and not source.stripped:
         writer.copy(path, file.mode, archives[source.archive], source.member)
         return
     digest, _ = writer.write(path, file.mode, chunks_of(archives, file), file.size)
@@ -231,7 +231,8 @@ def provenance_of(plan: Plan, edits: Mapping[str, Edits]) -> Provenance:
     if plan.sharing.carrier:
         placed.append(Placed(plan.sharing.path, (), ""))
     lossy = {lost.loss.path for lost in plan.lost}
-    lossy |= {loss.path for original in plan.originals for loss in original.losses}
+    losses = [loss for original in plan.originals for loss in original.losses]
+    lossy |= {loss.path for loss in losses if loss.fate is not Fate.STRIPPED}
     lossless = tuple(resolution for resolution in plan.resolutions if resolution.path not in lossy)
     inputs = tuple(_input(plan, original) for original in plan.originals)
     return Provenance(__version__, inputs, tuple(placed), lossless, plan.resolve, plan.holes)

@@ -8,6 +8,7 @@ import posixpath
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 
 from wheelfuse.elf.fatbin import Container
@@ -43,11 +44,20 @@ class Restoration:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Content that lies in an input: number of the input, the member, and how to take back edits of wheelfuse."""
+    """Content that lies in an input: number of the input, the member, and how to take back edits of wheelfuse.
+
+    *stripped* says that what only debuggers read is to be cut out of it.
+    """
 
     archive: int
     member: Member
     restoration: Restoration | None = None
+    stripped: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that left its build, before anything is cut out of it."""
+        return self.restoration.size if self.restoration else self.member.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,17 @@ class File:
         return stat.S_ISLNK(self.mode)
 
 
+class Fate(str, Enum):
+    """What became of a file whose bytes cannot come back."""
+
+    DROPPED = "dropped"
+    """There is no file at its path any more."""
+    REPLACED = "replaced"
+    """Another build's file stands in for it at its path."""
+    STRIPPED = "stripped"
+    """It is there, without what only debuggers read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A file of an original that the fused wheel does not hold: what it was, and why its bytes cannot come back.
@@ -84,8 +105,7 @@ class Loss:
     mode: int
     why: str
     strategy: str
-    present: bool
-    """Whether another build's file stands in for it at that path (False: it was dropped)."""
+    fate: Fate
 
 
 @dataclass(frozen=True)
@@ -145,6 +165,11 @@ class Original:
         """What an earlier merge did not keep at this path; another build's file may stand there now."""
         return self._losses.get(path)
 
+    def is_stood_in_for(self, path: str) -> bool:
+        """Whether another build's file stands in for this one's at this path."""
+        loss = self.lost(path)
+        return loss is not None and loss.fate is Fate.REPLACED
+
     @cached_property
     def _losses(self) -> dict[str, Loss]:
         return {loss.path: loss for loss in self.losses}
@@ -189,13 +214,15 @@ class Facts:
     """What was found out about contents, each keyed by the digest of the content.
 
     *images* of every ELF file; *device_code* of those with GPU code; *contents* of small files that differ;
-    *listings* (name, checksum, size) of zip-like archives that differ.
+    *listings* (name, checksum, size) of zip-like archives that differ; *unstripped* tells of ELF files why what only
+    debuggers read could not be cut out of them.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)
     device_code: Mapping[str, HeldCode] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
     listings: Mapping[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
+    unstripped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -335,7 +362,7 @@ class Case:
         """The newest owner's file as a member of the fused wheel, under its old path or another one."""
         # Of equal contents the newest original's is taken, whoever owns the output: they may be compressed differently.
         file = self.variants[owners[-1].files[self.path].digest][-1].files[self.path]
-        truly = tuple(original for original in owners if not original.lost(self.path))
+        truly = tuple(original for original in owners if not original.is_stood_in_for(self.path))
         return Output(
             path or self.path, replace(file, mode=self.mode(owners)), labels(truly), self.path, rename
         )
@@ -348,7 +375,7 @@ class Case:
         kept = keeper.files[self.path].digest
         agreeing = tuple(o for o in self.owners if o.files[self.path].digest == kept)
         lost = tuple(
-            Lost(original.label, _loss(original, self.path, why, strategy, present=True))
+            Lost(original.label, _loss(original, self.path, why, strategy, Fate.REPLACED))
             for original in self.owners
             if original not in agreeing
         )
@@ -357,16 +384,16 @@ class Case:
 
     def dropped(self, why: str, rule: str, outcome: str, strategy: str = "") -> Settled:
         """Nobody keeps the file."""
-        lost = tuple(Lost(o.label, _loss(o, self.path, why, strategy, present=False)) for o in self.owners)
+        lost = tuple(Lost(o.label, _loss(o, self.path, why, strategy, Fate.DROPPED)) for o in self.owners)
         return Settled((), (Resolution(rule, self.path, labels(self.owners), outcome),), lost)
 
 
-def _loss(original: Original, path: str, why: str, strategy: str, *, present: bool) -> Loss:
+def _loss(original: Original, path: str, why: str, strategy: str, fate: Fate) -> Loss:
     """The loss of a file; if an earlier merge lost it already, that one still tells what it was."""
     if earlier := original.lost(path):
-        return replace(earlier, why=why, strategy=strategy, present=present)
+        return replace(earlier, why=why, strategy=strategy, fate=fate)
     file = original.files[path]
-    return Loss(path, file.digest, file.size, file.mode, why, strategy, present)
+    return Loss(path, file.digest, file.size, file.mode, why, strategy, fate)
 
 
 def labels(originals: tuple[Original, ...]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern
@@ -76,6 +76,7 @@ class MergeOptions:
     *strict*: builds that only look interchangeable are a conflict.
     *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB); ``names``: also
     such that differs only in the names that nvcc makes up for each build.
+    *strip_debug*: whether what only debuggers read is cut out of shared objects; split cannot restore that.
     """
 
     resolve: tuple[Rule, ...] = ()
@@ -83,35 +84,32 @@ class MergeOptions:
     allow_missing: tuple[str, ...] = ()
     strict: bool = False
     share_device_code: Share | None = None
+    strip_debug: bool | None = None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MergeOptions:
         """Read ``[tool.wheelfuse.merge]``: ``resolve``, ``expect``, ``allow-missing``, ``strict``,
-        ``share-device-code``.
+        ``share-device-code``, ``strip-debug``.
 
         ``resolve`` is a list of ``GLOB=STRATEGY`` or a table of glob -> strategy.
 
         Raises:
             UsageError: an unknown key, or a value of the wrong kind.
         """
-        readers = {"resolve", "expect", "allow-missing", "strict", "share-device-code"}
-        if unknown := sorted(set(table) - readers):
+        known = {"resolve", "expect", "allow-missing", "strict", "share-device-code", "strip-debug"}
+        if unknown := sorted(set(table) - known):
             raise UsageError(f"[tool.wheelfuse.merge] has unknown keys: {', '.join(unknown)}")
         rules = table.get("resolve", ())
         if isinstance(rules, Mapping):
             rules = [f"{glob}={strategy}" for glob, strategy in rules.items()]
-        strict = table.get("strict", False)
-        if not isinstance(strict, bool):
-            raise UsageError("[tool.wheelfuse.merge] strict must be true or false")
-        share = table.get("share-device-code")
-        if share not in (None, True, False, NAMES) or isinstance(share, int) != isinstance(share, bool):
-            raise UsageError('[tool.wheelfuse.merge] share-device-code must be true, false or "names"')
+        share = "share-device-code"
         return cls(
             tuple(Rule.parse(text) for text in _strings("resolve", rules)),
             parse_targets(_strings("expect", table.get("expect", ()))),
             parse_missing(_strings("allow-missing", table.get("allow-missing", ()))),
-            strict,
-            share,
+            bool(_switch("strict", table)),
+            NAMES if table.get(share) == NAMES else _switch(share, table, f'true, false or "{NAMES}"'),
+            _switch("strip-debug", table),
         )
 
     def over(self, base: MergeOptions) -> MergeOptions:
@@ -122,10 +120,23 @@ class MergeOptions:
             expect=self.expect or base.expect,
             allow_missing=self.allow_missing + base.allow_missing,
             strict=self.strict or base.strict,
-            share_device_code=base.share_device_code
-            if self.share_device_code is None
-            else self.share_device_code,
+            share_device_code=_first(self.share_device_code, base.share_device_code),
+            strip_debug=_first(self.strip_debug, base.strip_debug),
         )
+
+
+T = TypeVar("T")
+
+
+def _first(value: T | None, base: T | None) -> T | None:
+    return base if value is None else value
+
+
+def _switch(key: str, table: Mapping[str, Any], values: str = "true or false") -> bool | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise UsageError(f"[tool.wheelfuse.merge] {key} must be {values}")
+    return value
 
 
 def _strings(key: str, value: Any) -> tuple[str, ...]:

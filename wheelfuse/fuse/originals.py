@@ -6,13 +6,13 @@ That makes merge associative: whatever was fused before, the rules always see th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, HeldCode, Inline, Original, RecordForm, Restoration, Stored
+from wheelfuse.fuse.model import Fate, File, HeldCode, Inline, Original, RecordForm, Restoration, Stored
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.archive import DEFAULT_MODE
@@ -26,13 +26,16 @@ from wheelfuse.wheel.wheel import Wheel
 class Verified:
     """What reading a member showed: digest (as RECORD spells it), size in bytes, and the facts of an ELF file.
 
-    *device_code* is None for files without GPU code, and where nobody asked for it.
+    *device_code* is None for files without GPU code, and where nobody asked for it. *rest* is the file without what
+    only debuggers read, if that is to be cut out; *unstripped* says why it cannot be.
     """
 
     digest: str
     size: int
     image: Image | None = None
     device_code: HeldCode | None = None
+    rest: Verified | None = None
+    unstripped: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Source:
     undone: Mapping[str, Verified]
     provenance: Provenance | None
     origin: Origin | None
+
+    @property
+    def looked_at(self) -> Iterator[Verified]:
+        """All that reading showed: of each member, as it is, as it was, and without what only debuggers read."""
+        for found in (*self.verified.values(), *self.undone.values()):
+            yield found
+            if found.rest:
+                yield found.rest
 
 
 def originals_of(source: Source) -> tuple[Original, ...]:
@@ -130,7 +141,7 @@ def _recorded(source: Source, item: Input) -> Original:
             restored = replace(file.source, restoration=Restoration(place.undo, place.recipe, carrier))
             file = File(before.digest, before.size, file.mode, restored)
         files[origin] = replace(file, mode=item.modes.get(origin, file.mode))
-    files |= {loss.path: fused[loss.path] for loss in item.losses if loss.present}
+    files |= {loss.path: fused[loss.path] for loss in item.losses if loss.fate is Fate.REPLACED}
     for path, text in item.restore.items():
         content = text.encode()
         mode = item.modes.get(path, DEFAULT_MODE)
@@ -231,7 +242,7 @@ def write_record(original: Original) -> bytes:
     """RECORD of an original, as it was; but for the files that are lost, or have another one in their place."""
     if original.record.verbatim and not original.losses:
         return original.record.verbatim.encode()
-    dropped = [loss.path for loss in original.losses if not loss.present]
+    dropped = [loss.path for loss in original.losses if loss.fate is Fate.DROPPED]
     return _record(original.record, f"{original.dist_info}/RECORD", original.files, dropped)
 
 

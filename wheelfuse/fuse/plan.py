@@ -21,6 +21,7 @@ from wheelfuse.fuse.resolvers import RESOLVERS
 from wheelfuse.fuse.resolvers.context import Context
 from wheelfuse.fuse.resolvers.sources import RULE as DISPATCHED
 from wheelfuse.fuse.rules import Decision, decisions, settle_by_rule
+from wheelfuse.fuse.stripping import Stripping, stripping
 from wheelfuse.fuse.survey import Survey
 from wheelfuse.wheel.metadata import parse_headers
 from wheelfuse.wheel.name import WheelName, common_platforms
@@ -36,7 +37,8 @@ class Plan:
     *refusals* are CPythons missing, tags that promise too much, and files that would not find what they link.
     *restored* has, for each original (by label), path and text of files that the fused wheel has in another form.
     *resolve* (path -> strategy) and *holes* are the user's decisions, for whoever merges the wheel again.
-    *sharing* is what becomes of GPU code.
+    *debug_bytes* are what only debuggers read in the fused wheel, *stripping* is what is cut out of that. *sharing* is
+    what becomes of GPU code.
     """
 
     name: WheelName
@@ -54,6 +56,7 @@ class Plan:
     resolve: Mapping[str, str]
     holes: tuple[str, ...]
     debug_bytes: int
+    stripping: Stripping
     sharing: Sharing
 
     def error(self) -> WheelfuseError | None:
@@ -105,6 +108,7 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
         resolve=_resolve(decided, lost, originals),
         holes=coverage.holes,
         debug_bytes=_debug_bytes(outputs, facts),
+        stripping=stripping(outputs, facts.unstripped),
         sharing=sharing,
     )
 
@@ -180,7 +184,7 @@ def _touched(case: Case, context: Context) -> bool:
 
 def _with_stand_ins(case: Case, result: Settled | Conflict) -> Settled | Conflict:
     """Where another build's file stands in for an original's own, nothing can be made of it but one copy for all."""
-    strangers = tuple(original.label for original in case.owners if original.lost(case.path))
+    strangers = tuple(original.label for original in case.owners if original.is_stood_in_for(case.path))
     if not strangers or isinstance(result, Conflict):
         return result
     if all(output.path == output.origin == case.path and not output.rename for output in result.outputs):

@@ -16,7 +16,7 @@ from typing import Any
 from wheelfuse.elf.patch import Undo
 from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import Loss, RecordForm, Resolution
+from wheelfuse.fuse.model import Fate, Loss, RecordForm, Resolution
 from wheelfuse.wheel.archive import DEFAULT_MODE
 
 FILE = "wheelfuse.json"
@@ -134,7 +134,7 @@ class Provenance:
         if not labels or len(set(labels)) != len(labels):
             yield "it names no input, or one twice"
         paths = [member.path for member in self.placed] + [
-            loss.path for i in self.inputs for loss in i.losses if loss.present
+            loss.path for i in self.inputs for loss in i.losses if loss.fate is Fate.REPLACED
         ]
         paths += [member.carrier for member in self.placed if member.carrier]
         yield from (f"{path} is not in the wheel" for path in paths if path not in members)
@@ -229,14 +229,14 @@ def _record_from_json(item: Any) -> RecordForm:
 def _loss_to_json(loss: Loss) -> dict[str, Any]:
     return {
         "path": loss.path, "digest": loss.digest, "size": loss.size, "mode": loss.mode,
-        "why": loss.why, "strategy": loss.strategy, "present": loss.present,
+        "why": loss.why, "strategy": loss.strategy, "fate": loss.fate.value,
     }  # fmt: skip
 
 
 def _loss_from_json(item: Any) -> Loss:
     return Loss(
         _text(item["path"]), _text(item["digest"]), _number(item["size"]), _number(item["mode"]),
-        _text(item["why"]), _text(item["strategy"]), bool(item["present"]),
+        _text(item["why"]), _text(item["strategy"]), Fate(item["fate"]),
     )  # fmt: skip
 
 

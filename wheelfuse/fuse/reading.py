@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any
 
@@ -19,9 +20,9 @@ from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.elf.recipe import Recipe, reading
+from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration
-from wheelfuse.fuse.options import NAMES, Share
+from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration, Stored
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member, spooled
@@ -39,17 +40,30 @@ _BATCH = 1 << 20
 """Small members are verified several at a time, up to about this many bytes."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """What to look for in ELF files, beside what every command must know of them.
+
+    *device_code*: GPU code, and what of it may be moved; *names*: also how its names may change. *debug*: what they
+    are without that which only debuggers read; *build_id*: but only where a build ID leads a debugger to what was
+    cut out.
+    """
+
+    device_code: bool = False
+    names: bool = False
+    debug: bool = False
+    build_id: bool = False
+
+
 def read_sources(
     archives: Archives,
     progress: Progress | None = None,
     check: Callable[[Iterable[Original]], object] = tuple,
-    *,
-    device_code: Share | None = False,
+    look: Look = Look(),
 ) -> tuple[Source, ...]:
     """Read and verify every wheel.
 
     *check* gets the originals in them, as yet without files, and may refuse them before the long part begins.
-    *device_code* looks for GPU code, too, and for what of it may be moved; ``names`` also for how its names may change.
 
     Raises:
         InvalidInput: with every problem found in any of them.
@@ -58,7 +72,7 @@ def read_sources(
     readers = []
     for archive in archives:
         try:
-            readers.append(_Reader(archive, device_code))
+            readers.append(_Reader(archive, look))
         except InvalidInput as error:
             problems += error.problems
     if problems:
@@ -96,9 +110,9 @@ def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_
 class _Reader:
     """One wheel while it is read."""
 
-    def __init__(self, archive: Archive, device_code: Share | None) -> None:
+    def __init__(self, archive: Archive, look: Look) -> None:
         self.archive = archive
-        self.device_code = device_code
+        self.look = look
         self.wheel = read_wheel(archive)
         self.provenance = _provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
@@ -160,7 +174,7 @@ class _Batch:
                 what = f"its {algorithm} digest is not the one in RECORD"
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = encode_digest(hashes["sha256"].digest())
-            look = self.reader.device_code
+            look = self.reader.look
             self.reader.verified[member.path] = _verified(digest, member.size, content, look)
             if restoration:
                 if content is None:
@@ -168,34 +182,50 @@ class _Batch:
                 self.reader.undone[member.path] = _before(self.reader.archive, content, restoration, look)
 
 
-def _verified(digest: str, size: int, content: bytes | mmap | None, device_code: Share | None) -> Verified:
+def _verified(digest: str, size: int, content: bytes | mmap | None, look: Look) -> Verified:
     if content is None:
         return Verified(digest, size)
     image = read_image(content)
-    return Verified(digest, size, image, held_code(content, image, device_code) if device_code else None)
+    found = Verified(
+        digest, size, image, held_code(content, image, names=look.names) if look.device_code else None
+    )
+    if not look.debug or not image.size_of_debug:
+        return found
+    try:
+        stripped = strip_debug(content)
+    except InvalidInput as error:
+        return replace(found, unstripped="; ".join(problem.what for problem in error.problems))
+    if stripped is None:
+        return found
+    if look.build_id and not stripped.build_id:
+        why = "no build ID would lead a debugger to what was cut out (link with -Wl,--build-id)"
+        return replace(found, unstripped=why)
+    rest = _hashed(stripped.content.chunks(content), stripped.content.size, replace(look, debug=False))
+    return replace(found, rest=rest)
 
 
-def _before(
-    archive: Archive, content: bytes | mmap, restoration: Restoration, device_code: Share | None
-) -> Verified:
-    digest, size = hashlib.sha256(), 0
+def _before(archive: Archive, content: bytes | mmap, restoration: Restoration, look: Look) -> Verified:
+    chunks = restored(archive, _pieces(content), len(content), restoration)
+    return _hashed(chunks, restoration.size, look)
+
+
+def _hashed(chunks: Iterable[bytes], size: int, look: Look) -> Verified:
+    """What there is to know of an ELF file that comes in pieces, about *size* bytes in all."""
+    digest, length = hashlib.sha256(), 0
 
     def hashed() -> Iterator[bytes]:
-        nonlocal size
-        for chunk in restored(archive, _pieces(content), len(content), restoration):
+        nonlocal length
+        for chunk in chunks:
             digest.update(chunk)
-            size += len(chunk)
+            length += len(chunk)
             yield chunk
 
-    with spooled(hashed(), restoration.size) as before:
-        return _verified(encode_digest(digest.digest()), size, before, device_code)
+    with spooled(hashed(), size) as content:
+        return _verified(encode_digest(digest.digest()), length, content, look)
 
 
-def held_code(content: bytes | mmap, image: Image, share: Share = True) -> HeldCode | None:
-    """The GPU code of an ELF file, and what of it may be moved; None if it has none.
-
-    Where *share* says so, also what its names are.
-    """
+def held_code(content: bytes | mmap, image: Image, *, names: bool = False) -> HeldCode | None:
+    """The GPU code of an ELF file, what of it may be moved, and with *names* what they are; None if it has none."""
     if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
         return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
     try:
@@ -208,7 +238,7 @@ def held_code(content: bytes | mmap, image: Image, share: Share = True) -> HeldC
     try:
         obstacles = immovable(content, code.containers)
         reasons = tuple(sorted(set(obstacles.values())))
-        naming = read_naming(content, code.containers) if share == NAMES else FileNaming()
+        naming = read_naming(content, code.containers) if names else FileNaming()
     except InvalidInput as error:
         obstacles = dict.fromkeys(code.containers, "")
         reasons = tuple(problem.what for problem in error.problems)
@@ -245,15 +275,29 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
 
 
 def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
-    """The content of a file in pieces, edits of wheelfuse taken back."""
+    """The content of a file in pieces: edits of wheelfuse are taken back, and what is to be cut out is."""
     source = file.source
     if isinstance(source, Inline):
         return (source.content,)
+    chunks = as_built(archives, source)
+    return _stripped(chunks, source.size) if source.stripped else chunks
+
+
+def as_built(archives: Archives, source: Stored) -> Iterable[bytes]:
+    """The content that left the build, in pieces: edits of wheelfuse are taken back, and nothing is cut out."""
     archive = archives[source.archive]
     chunks = archive.chunks(source.member)
     if source.restoration is None:
         return chunks
     return restored(archive, chunks, source.member.size, source.restoration)
+
+
+def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    with spooled(chunks, size) as content:
+        stripped = strip_debug(content)
+        if stripped is None:
+            raise InvalidInput(Problem("changed while it was read", todo="Run again."))
+        yield from stripped.content.chunks(content)
 
 
 def restored(

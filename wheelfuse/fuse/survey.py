@@ -13,11 +13,11 @@ from typing import BinaryIO, cast
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
-from wheelfuse.fuse.model import Facts, File, HeldCode, Original
-from wheelfuse.fuse.options import Share
+from wheelfuse.fuse.model import Facts, File, Original
 from wheelfuse.fuse.originals import Source, healed, originals_of
-from wheelfuse.fuse.reading import Archives, Progress, chunks_of, read_sources
+from wheelfuse.fuse.reading import Archives, Look, Progress, chunks_of, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
+from wheelfuse.fuse.stripping import without_debug
 from wheelfuse.wheel.archive import spooled
 
 TEXT_LIMIT = 4 << 20
@@ -38,17 +38,24 @@ class Survey:
     holes: tuple[str, ...] = ()
 
 
-def survey(archives: Archives, progress: Progress | None = None, device_code: Share | None = True) -> Survey:
-    """Read and verify every input; *device_code* says what to look for in GPU code.
+def survey(archives: Archives, progress: Progress | None, look: Look) -> Survey:
+    """Read and verify every input, and look into its ELF files for what a plan needs.
 
     Raises:
         InvalidInput: with every problem found in any of them.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    sources = read_sources(archives, progress, check=_check_set, device_code=device_code)
+    sources = read_sources(archives, progress, _check_set, look)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
     originals = healed(originals)
-    facts = replace(_look_closer(archives, originals, _images(sources)), device_code=_device_code(sources))
+    found = [item for source in sources for item in source.looked_at]
+    if look.debug:
+        originals = without_debug(originals, {item.digest: item.rest for item in found if item.rest})
+    facts = replace(
+        _look_closer(archives, originals, {item.digest: item.image for item in found if item.image}),
+        device_code={item.digest: item.device_code for item in found if item.device_code},
+        unstripped={item.digest: item.unstripped for item in found if item.unstripped},
+    )
     provenances = [source.provenance for source in sources if source.provenance]
     return Survey(
         originals,
@@ -84,26 +91,6 @@ def _remembered(
     for path, strategy in told:
         found[path] = found.get(path, frozenset()) | {strategy}
     return found
-
-
-def _images(sources: Iterable[Source]) -> dict[str, Image]:
-    return {
-        found.digest: found.image
-        for source in sources
-        for looked_at in (source.verified, source.undone)
-        for found in looked_at.values()
-        if found.image
-    }
-
-
-def _device_code(sources: Iterable[Source]) -> dict[str, HeldCode]:
-    return {
-        found.digest: found.device_code
-        for source in sources
-        for looked_at in (source.verified, source.undone)
-        for found in looked_at.values()
-        if found.device_code
-    }
 
 
 def _look_closer(archives: Archives, originals: Sequence[Original], images: dict[str, Image]) -> Facts:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from wheelfuse.errors import Problem, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome
-from wheelfuse.fuse.model import Conflict, Loss
+from wheelfuse.fuse.model import Conflict, Fate, Loss, Lost
+from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
 from wheelfuse.wheel.record import hex_digest
 
@@ -44,11 +45,19 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
             {"rule": r.rule, "path": r.path, "targets": list(r.labels), "outcome": r.outcome}
             for r in plan.resolutions
         ],
-        "not_restorable": [{"target": lost.label, **_loss(lost.loss)} for lost in plan.lost],
+        "not_restorable": [
+            {"target": lost.label, **_loss(lost.loss)} for lost in (*plan.lost, *_stripped(plan))
+        ],
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
         "errors": _problems(error.problems if error else ()),
         "warnings": _problems(outcome.warnings),
         "debug_bytes": plan.debug_bytes,
+        "stripped": {
+            "files": plan.stripping.files,
+            "bytes": plan.stripping.removed,
+            "kept": [{"path": path, "why": why} for path, why in plan.stripping.kept],
+            "debug_files": [str(path) for path in outcome.debug_files],
+        },
         "device_code": _device_code(outcome),
         "output": None
         if written is None
@@ -62,6 +71,14 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
         },
     }
     return _dump(document)
+
+
+def _stripped(plan: Plan) -> Iterator[Lost]:
+    """What lost its debug information, and is there otherwise."""
+    for original in plan.originals:
+        for loss in original.losses:
+            if loss.fate is Fate.STRIPPED:
+                yield Lost(original.label, loss)
 
 
 def _device_code(outcome: MergeOutcome) -> dict[str, Any]:
@@ -119,7 +136,7 @@ def _loss(loss: Loss) -> dict[str, Any]:
         "sha256": hex_digest(loss.digest),
         "size": loss.size,
         "why": loss.why,
-        "replaced": loss.present,
+        "fate": loss.fate.value,
     }
 
 

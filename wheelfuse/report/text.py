@@ -148,10 +148,35 @@ def _sizes(outcome: MergeOutcome) -> Iterable[str]:
         yield f"download   {size / largest:.2f} times the largest input, for one user"
     yield f"installed  {human_size(outcome.written.installed_size)}"
     yield from _device_code(outcome)
-    if outcome.plan.debug_bytes > 1 << 20:
-        share = outcome.plan.debug_bytes / max(outcome.written.installed_size, 1)
-        debug = human_size(outcome.plan.debug_bytes)
-        yield f"debug      {debug} of it ({share:.0%}) are debug sections and symbol tables"
+    yield from _debug(outcome)
+
+
+def _debug(outcome: MergeOutcome) -> Iterable[str]:
+    plan, stripping = outcome.plan, outcome.plan.stripping
+    if stripping.files:
+        files, removed = _count(stripping.files, "file"), human_size(stripping.removed)
+        yield f"debug      {removed} cut out of {files}, which split cannot restore"
+    elif plan.debug_bytes and outcome.written:
+        share = plan.debug_bytes / max(outcome.written.installed_size, 1)
+        debug = human_size(plan.debug_bytes)
+        yield f"debug      {debug} of it ({share:.0%}) are only for debuggers: --strip-debug cuts them out"
+    if outcome.debug_files:
+        directory = outcome.debug_files[0].parents[2]
+        yield f"           kept in {_count(len(outcome.debug_files), 'debug file')} in {directory}"
+    for why, paths in _by_reason(stripping.kept).items():
+        yield f"           still in {_first_of(paths)}: {why}"
+
+
+def _by_reason(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The paths of each reason."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, why in told:
+        found[why].append(path)
+    return found
+
+
+def _first_of(paths: list[str]) -> str:
+    return paths[0] + (f" and {len(paths) - 1} more" * (len(paths) > 1))
 
 
 def _device_code(outcome: MergeOutcome) -> Iterable[str]:
@@ -168,14 +193,9 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
             yield f"           {human_size(sharing.renamed)} differ in names alone: {ids} of host code changed for that"
     elif sharing.possible > 1 << 16:
         yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
-    left = [row for row in sharing.modules if row.why_left]
-    for why in dict.fromkeys(why for row in left for why in row.why_left):
-        rows = [row for row in left if why in row.why_left]
-        yield (
-            f"           left in {rows[0].path}"
-            + (f" and {len(rows) - 1} more" * (len(rows) > 1))
-            + f": {why}"
-        )
+    left = _by_reason((row.path, why) for row in sharing.modules for why in row.why_left)
+    for why, paths in left.items():
+        yield f"           left in {_first_of(paths)}: {why}"
 
 
 def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
@@ -224,10 +244,7 @@ def split_report(wheels: tuple[SplitWheel, ...]) -> str:
 
 
 def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for loss in losses:
-        by_reason[loss.why].append(loss.path)
-    for why, paths in by_reason.items():
+    for why, paths in _by_reason((loss.path, loss.why) for loss in losses).items():
         yield f"    not restorable: {_count(len(paths), 'file')} ({why})"
         yield from (f"        {path}" for path in paths[:MOST_PATHS])
         if len(paths) > MOST_PATHS:
