@@ -27,6 +27,7 @@ class Minimal:
     has_sections: bool = True
     filler: int = 0
     null_segments: int = 0
+    machine: int | None = None  # e_machine, if it is not the usual one of this class and byte order
 
     def build(self) -> bytes:
         """The file."""
@@ -85,7 +86,7 @@ class _Builder:
         sections_at = _round_up(end + len(names), 8)
         header = self.pack(
             f"4s5B7x2HI3{self.word}I6H",
-            *(b"\x7fELF", wide + 1, 1 + (spec.order == ">"), 1, 0, 0, 3, _MACHINES[spec.bits, spec.order], 1),
+            *(b"\x7fELF", wide + 1, 1 + (spec.order == ">"), 1, 0, 0, 3, self.machine, 1),
             *(0, ehdr_size, sections_at if spec.has_sections else 0, 0, ehdr_size, phdr_size, phdr_count),
             *((64 if wide else 40), *((len(sections), 5) if spec.has_sections else (0, 0))),
         )
@@ -103,6 +104,11 @@ class _Builder:
         for offset, part in parts.items():
             file[offset : offset + len(part)] = part
         return bytes(file)
+
+    @property
+    def machine(self) -> int:
+        usual = _MACHINES[self.spec.bits, self.spec.order]
+        return usual if self.spec.machine is None else self.spec.machine
 
     def pack(self, layout: str, *values: object) -> bytes:
         return struct.pack(self.spec.order + layout, *values)

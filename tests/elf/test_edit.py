@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
-from itertools import count, takewhile
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.elf.loader import DT_NEEDED, DT_SONAME, DT_STRSZ, DT_STRTAB, Mapped, changes
 from tests.elf.minimal import Minimal, damaged
 from wheelfuse.elf.edit import Undo, rename
 from wheelfuse.errors import InvalidInput
@@ -422,35 +423,6 @@ def test_a_file_that_was_cut_anywhere_is_refused(has_sections: bool) -> None:
             rename(data[:size], needed=MINIMAL_NAMES)
 
 
-def said_to_loaders(data: bytes) -> list[tuple[int, int | bytes]]:
-    """The dynamic section with names in place of their offsets, found as loaders find it: by segments."""
-    order, wide = "<>"[data[5] - 1], data[4] == 2
-    table, number = struct.unpack_from(order + ("32xQ16xH" if wide else "28xI12xH"), data)
-    segments = [
-        struct.unpack_from(
-            order + ("I4xQQ8xQ" if wide else "3I4xI"), data, table + index * (56 if wide else 32)
-        )
-        for index in range(number)
-    ]
-    (dynamic,) = (offset for kind, offset, _, _ in segments if kind == 2)
-    entry = struct.Struct(order + ("qQ" if wide else "iI"))
-    entries = (entry.unpack_from(data, offset) for offset in count(dynamic, entry.size))
-    tags = list(takewhile(lambda tag: tag[0] != 0, entries))
-
-    def meaning(tag: int, value: int) -> int | bytes:
-        if tag in (5, 10):
-            return 0
-        return data[strings + value : data.index(b"\0", strings + value)] if tag in (1, 14, 29) else value
-
-    address = dict(tags)[5]
-    strings = next(
-        offset + address - start
-        for kind, offset, start, size in segments
-        if kind == 1 and start <= address < start + size
-    )
-    return [(tag, meaning(tag, value)) for tag, value in tags]
-
-
 def check_damaged(data: bytes) -> None:
     """A damaged object is refused, or renamed as asked as far as it still has names, and can be had back."""
     needed = {BOUND: "libbound-new.so.1", "libc.so.6": "libc-new.so.6"}
@@ -459,24 +431,33 @@ def check_damaged(data: bytes) -> None:
     except InvalidInput:
         return
     new = data if patch is None else patch.apply(data)
+    before, after = Mapped(data), Mapped(new)
     names: dict[tuple[int, int | bytes], bytes] = {
-        (1, old.encode()): new.encode() for old, new in needed.items()
+        (DT_NEEDED, old.encode()): new.encode() for old, new in needed.items()
     }
     asked = [
-        (tag, b"new.so" if tag == 14 else names.get((tag, meaning), meaning))
-        for tag, meaning in said_to_loaders(data)
+        (tag, b"new.so" if tag == DT_SONAME else names.get((tag, meaning), meaning))
+        for tag, meaning in before.told(DT_STRTAB, DT_STRSZ)
     ]
-    assert said_to_loaders(new) == asked
+    assert after.told(DT_STRTAB, DT_STRSZ) == asked
+    assert not changes(before, after, [*before.headers, before.dynamic_section, *before.needed_versions])
     assert patch is None or patch.undo(new) == data
     assert rename(new, soname="new.so", needed=needed) is None
 
 
-SUBJECTS = [Minimal(bits, order, has_phdr=bits == 32).build() for bits in (64, 32) for order in "<>"]
+SUBJECTS = {
+    "64<": Minimal(64, "<").build(),
+    "64>": Minimal(64, ">").build(),
+    "32<": Minimal(32, "<", has_phdr=True).build(),
+    "32>": Minimal(32, ">", has_phdr=True).build(),
+    "AArch64": Minimal(machine=183, page=0x10000).build(),
+}
 VALUES = st.sampled_from([b"\0", b"\1", b"\xff", b"\xff" * 8, b"\0\x10"]) | st.binary(min_size=1, max_size=8)
 
 
 @given(
-    st.sampled_from(SUBJECTS), st.lists(st.tuples(st.integers(0, 1 << 12), VALUES), min_size=1, max_size=3)
+    st.sampled_from(list(SUBJECTS.values())),
+    st.lists(st.tuples(st.integers(0, 1 << 12), VALUES), min_size=1, max_size=3),
 )
 @settings(max_examples=1000, deadline=None)
 def test_a_damaged_object_is_refused_or_renamed_in_full(
@@ -485,7 +466,7 @@ def test_a_damaged_object_is_refused_or_renamed_in_full(
     check_damaged(damaged(subject, damage))
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=["64<", "64>", "32<", "32>"])
+@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 @pytest.mark.parametrize("value", [0x00, 0x01, 0xFF])
 def test_an_object_with_any_one_byte_damaged_is_refused_or_renamed_in_full(
     subject: bytes, value: int

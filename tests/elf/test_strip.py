@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import parse_wheel_filename
 
+from tests.elf.loader import Mapped, changes
 from tests.elf.minimal import Minimal, damaged
 from tests.interpreters import available, run_python
 from tests.native import library
@@ -383,7 +384,8 @@ def test_programs_and_object_files_are_refused(options: tuple[str, ...], tmp_pat
         strip_debug(result.read_bytes())
 
 
-SUBJECTS = [with_sections(Minimal(bits, order).build(), *SYMBOLS) for bits, order in ENCODINGS]
+SUBJECTS = {f"{b}{order}": with_sections(Minimal(b, order).build(), *SYMBOLS) for b, order in ENCODINGS}
+SUBJECTS["AArch64"] = with_sections(Minimal(machine=183, page=0x10000).build(), *SYMBOLS)
 VALUES = st.sampled_from([b"\0", b"\1", b"\xff", b"\xff" * 8, b"\0\x10"]) | st.binary(min_size=1, max_size=8)
 
 
@@ -396,11 +398,13 @@ def check_damaged(data: bytes) -> None:
     if result is not None:
         content = result.content.build(data)
         assert (mapped(content), told(content)) == (mapped(data), told(data))
+        assert not changes(Mapped(data), Mapped(content), Mapped(data).headers)
         result.debug.build(data)
 
 
 @given(
-    st.sampled_from(SUBJECTS), st.lists(st.tuples(st.integers(0, 1 << 13), VALUES), min_size=1, max_size=3)
+    st.sampled_from(list(SUBJECTS.values())),
+    st.lists(st.tuples(st.integers(0, 1 << 13), VALUES), min_size=1, max_size=3),
 )
 @settings(max_examples=500, deadline=None)
 def test_a_damaged_object_is_refused_or_stripped_right(
@@ -409,7 +413,7 @@ def test_a_damaged_object_is_refused_or_stripped_right(
     check_damaged(damaged(subject, damage))
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=["64<", "64>", "32<", "32>"])
+@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_an_object_with_any_one_byte_damaged_is_refused_or_stripped_right(subject: bytes) -> None:
     headers = layout_of(subject).header.record.shoff
     for offset in (*range(700), *range(headers, len(subject))):
