@@ -168,7 +168,7 @@ def fake_wheels(directory: Path, *sources: tuple[str, str]) -> list[Path]:
 
 
 def test_names_that_a_file_has_already_are_not_given_to_it(tmp_path: Path) -> None:
-    other = f'const char *other(void) {{ return "see {ONE}"; }}'
+    other = f'const char *other(void) {{ return "see {kernel(ONE)}"; }}'
     for number, more in enumerate(("", other)):
         inputs = fake_wheels(tmp_path / f"in{number}", (ONE, ""), (TWO, more))
         code, out, err = command(

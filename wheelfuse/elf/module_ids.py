@@ -1,8 +1,8 @@
 """Module ids: how nvcc keeps names of one translation unit apart from those of others; and what they are in a file.
 
-What is local to a translation unit gets a name with its module id in it, ``9eab5346_4_k_cu_5916767c``: CRC-32 of the
-path of the source file, length of its name, the name, and another CRC-32. So builds in different directories have the
-same GPU code under other names::
+What is local to a translation unit gets a name with its module id in it, ``9eab5346_4_k_cu``: CRC-32 of the path of the
+source file, length of its name, and the name. (More follows, made of the name of a function.) So builds in different
+directories have the same GPU code under other names::
 
     _ZN36_GLOBAL__N__9eab5346_4_k_cu_5916767c6hiddenEPf                              a kernel
     _ZN34_INTERNAL_9eab5346_4_k_cu_5916767c36_GLOBAL__N__9eab5346_4_k_cu_5916767c5tableE   a variable
@@ -49,7 +49,7 @@ DIGITS = 8
 """What differs between ids of the same source file: the first hash, in hexadecimal."""
 
 _LENGTH = re.compile(rb"_(?<=[0-9a-f]{8}_)(?=([0-9]{1,3})_)")
-_REST = re.compile(rb"[0-9A-Za-z_]+_[0-9a-f]{8}")
+_NAME = re.compile(rb"[0-9A-Za-z_]+_")
 _IDENTIFIER = re.compile(rb"[\w$]+")
 _MASK = bytes(DIGITS)
 _NOWHERE: tuple[int, ...] = ()
@@ -63,11 +63,10 @@ def module_ids(data: bytes | mmap, start: int = 0, end: int | None = None) -> It
     """The module ids in a part of *data*, with their offsets, in whatever names they are."""
     end = len(data) if end is None else end
     for match in _LENGTH.finditer(data, start, end):
-        length = int(match[1])
-        rest = match.end(1) + 1
-        stop = rest + length + 1 + DIGITS
-        if stop <= end and length and _REST.fullmatch(data, rest, stop) and data[rest + length] == ord("_"):
-            yield match.start() - DIGITS, data[match.start() - DIGITS : stop]
+        begin, name = match.start() - DIGITS, match.end(1) + 1
+        stop = name + int(match[1])
+        if begin >= start and stop < end and _NAME.fullmatch(data, name, stop + 1):
+            yield begin, data[begin:stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +191,12 @@ class _Content:
 
     def _masked(self, content: bytes, ids: set[bytes]) -> bytes:
         for id_ in ids:
-            mask = _MASK + id_[DIGITS:]
+            name = id_ + b"_"
+            mask = _MASK + name[DIGITS:]
             if mask in content:
                 raise InvalidInput("it has what stands for its module id")
-            content = content.replace(id_, mask)
-            if id_ in content:
+            content = content.replace(name, mask)
+            if name in content:
                 raise InvalidInput("its module id overlaps itself")
         return content
 
