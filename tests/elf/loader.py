@@ -42,10 +42,6 @@ class Relocation(NamedTuple):
     addend: int
 
 
-class Nameless(ValueError):
-    """A symbol has its name outside of the table of names: what loaders read there is anything."""
-
-
 @dataclass(frozen=True)
 class Mapped:
     """A shared object that was mapped to address 0, before any relocation."""
@@ -173,7 +169,7 @@ class Mapped:
         tags = dict(self.dynamic)
         name, *rest = struct.unpack("<IBBHQQ", self.read(tags[DT_SYMTAB] + 24 * index, 24))
         if name >= tags[DT_STRSZ]:
-            raise Nameless(f"symbol {index} has no name in the table of strings")
+            raise ValueError(f"symbol {index} has no name in the table of strings")
         version = self.read(tags[DT_VERSYM] + 2 * index, 2) if DT_VERSYM in tags else b"\1\0"
         return (self.string(name), version, *rest)
 

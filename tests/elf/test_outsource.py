@@ -12,7 +12,6 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -25,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.elf.device import CODES, code, containers_of, device_library, probe
-from tests.elf.loader import Mapped, Nameless, changes, check_outsourced
+from tests.elf.loader import Mapped, changes, check_outsourced
 from tests.elf.minimal import Minimal
 from tests.native import compiled, library
 from tests.real.download import fetched
@@ -33,6 +32,7 @@ from wheelfuse.elf.carrier import Carrier, lay_out
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.fatbin import SECTIONS, Container
 from wheelfuse.elf.image import read_image
+from wheelfuse.elf.layout import SHT_DYNSYM
 from wheelfuse.elf.outsource import Move, Outsourced, _Names, _Plan, immovable, outsource
 from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.elf.references import read_linked
@@ -467,6 +467,20 @@ def test_forms_that_cannot_be_edited_are_refused(flags: tuple[str, ...], message
         share(data)
 
 
+def test_a_symbol_with_its_name_outside_of_the_strings_is_refused() -> None:
+    """Loaders do not look; with more strings behind those that are there, the symbol would get another name."""
+    data = device_library()
+    layout = read_linked(lambda offset, size: data[offset : offset + size], len(data)).layout
+    (table,) = (section.record for section in layout.sections if section.record.type == SHT_DYNSYM)
+    place = table.offset + table.size - 24
+    moves = [Move(containers_of(data)[0], 0)]
+    data = data[:place] + struct.pack("<I", len(layout.strings) + 1) + data[place + 4 :]
+    with pytest.raises(InvalidInput, match="its name outside of the string table"):
+        outsource(data, moves, symbol=SYMBOL, carrier=CARRIER, runpath="$ORIGIN")
+    with pytest.raises(InvalidInput, match="its name outside of the string table"):
+        rename(data, soname="libother.so", needed={})
+
+
 @pytest.mark.parametrize(("bits", "order"), [(64, ">"), (32, "<"), (32, ">")])
 def test_other_encodings_are_refused(bits: int, order: str) -> None:
     with pytest.raises(InvalidInput, match="not for x86-64 or AArch64"):
@@ -580,8 +594,7 @@ def check_damaged(data: bytes, containers: Sequence[Container]) -> None:
     file = written(carrier, data, containers)
     undo = result.undo.borrowing_from(carrier.section_offset)
     assert b"".join(undo.apply(reading(new), reading(file))) == data
-    with suppress(Nameless):
-        check_outsourced(Mapped(data), Mapped(new), at_addresses(data, moves), SYMBOL, CARRIER, "$ORIGIN")
+    check_outsourced(Mapped(data), Mapped(new), at_addresses(data, moves), SYMBOL, CARRIER, "$ORIGIN")
 
 
 @given(st.data())

@@ -18,7 +18,7 @@ from wheelfuse.errors import InvalidInput
 ET_DYN = 3
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR = 1, 2, 3, 6
 PF_R = 4
-SHT_STRTAB, SHT_NOBITS = 3, 8
+SHT_STRTAB, SHT_NOBITS, SHT_DYNSYM = 3, 8, 11
 DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1, 5, 10, 14, 15, 29
 DT_FLAGS_1, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFB, 0x6FFFFFFE, 0x6FFFFFFF
 DF_1_PIE = 0x08000000
@@ -220,7 +220,8 @@ def read_layout(read: Read, size: int) -> Layout:
 
     Raises:
         InvalidInput: it is none, is damaged, is a program, or has what no linker writes: segments out of
-            order, tables outside of the segments, a string table that the section headers do not know.
+            order, tables outside of the segments, a string table that the section headers do not know, symbols
+            with names outside of it.
     """
     encoding = Encoding.of(read(0, 16))
     reader = _Reader(read, size, encoding)
@@ -234,6 +235,7 @@ def read_layout(read: Read, size: int) -> Layout:
     sections = _sections(reader, header.record)
     _refuse_overlay(reader, segments, sections)
     strings_section = _strings_section(sections, segments, tags)
+    _refuse_nameless(reader, sections, strings)
     return Layout(size, encoding, header, segments, dynamic, strings, needs, sections, strings_section)
 
 
@@ -349,6 +351,18 @@ def _sections(reader: _Reader, header: Ehdr) -> tuple[Placed[Shdr], ...]:
     # gABI, "ELF Header": from 0xff00 sections on, e_shnum is 0 and the first section header has the number.
     count = header.shnum or reader.one(Shdr, header.shoff, what).record.size
     return reader.table(Shdr, header.shoff, count * size, what)
+
+
+def _refuse_nameless(reader: _Reader, sections: tuple[Placed[Shdr], ...], strings: bytes) -> None:
+    """A name beyond the strings would be another one once strings are added there: loaders do not check."""
+    encoding = reader.encoding
+    symbol = struct.Struct(encoding.order + {64: "I20x", 32: "I12x"}[encoding.bits])  # st_name
+    for section in sections:
+        if section.record.type == SHT_DYNSYM:
+            size = section.record.size - section.record.size % symbol.size
+            table = reader.bytes(section.record.offset, size, "the dynamic symbol table")
+            if any(name >= len(strings) for (name,) in symbol.iter_unpack(table)):
+                raise InvalidInput("a dynamic symbol has its name outside of the string table")
 
 
 def _strings_section(

@@ -31,6 +31,7 @@ from itertools import pairwise
 
 from wheelfuse.elf.layout import (
     PT_PHDR,
+    SHT_DYNSYM,
     SHT_NOBITS,
     SHT_STRTAB,
     Ehdr,
@@ -47,7 +48,7 @@ from wheelfuse.errors import InvalidInput
 __all__ = ["Assembly", "Part", "Stripped", "strip_debug"]
 
 PT_NULL = 0
-SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_NOTE, SHT_REL, SHT_DYNSYM = 0, 2, 4, 7, 9, 11
+SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_NOTE, SHT_REL = 0, 2, 4, 7, 9
 SHT_SYMTAB_SHNDX = 18
 SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
 SHN_LORESERVE, SHN_XINDEX = 0xFF00, 0xFFFF
