@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import subprocess
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from wheelfuse.building.toolchain import find_cuda, find_nvcc
 from wheelfuse.target import Target
 
 SOURCES = Path(__file__).parents[1] / "fixtures" / "cuda_ext"
-PACKAGE, MODULE = "spamcuda", "_kernels"
+PACKAGE, MODULE, NAMES = "spamcuda", "_kernels", "_names"
 PLATFORM = "manylinux_2_34_x86_64"
 
 _GPUS = ("-gencode", "arch=compute_80,code=sm_80", "-gencode", "arch=compute_90,code=[sm_90,compute_90]")
@@ -56,15 +57,42 @@ def build(target: Target) -> bytes:
     Raises:
         AssertionError: there is no nvcc, or it refused the sources.
     """
+    return _kept(target, "", _compile)
+
+
+@cache
+def build_names(target: Target, directory: str, *flags: str) -> bytes:
+    """The extension module `_names` for *target*, compiled in a directory: its GPU code has names of its own there.
+
+    *flags* are for nvcc, in place of those that compress PTX by LZ4.
+
+    Raises:
+        AssertionError: there is no nvcc, or it refused the source.
+    """
+
+    def compile_names(python: Path, scratch: Path) -> Path:
+        place = scratch.parent / directory  # the same for all CPythons: the names are made of it
+        shutil.copytree(SOURCES, place, dirs_exist_ok=True)
+        try:
+            options = flags or ("--compress-mode=speed",)
+            return _link(scratch, *options, *_GPUS, f"-I{include_directory(python)}", str(place / "names.cu"))
+        finally:
+            shutil.rmtree(place)
+
+    return _kept(target, f"-names-{'-'.join((directory, *flags)).replace('/', '_')}", compile_names)
+
+
+def _kept(target: Target, suffix: str, make: Callable[[Path, Path], Path]) -> bytes:
+    """The module that *make* compiles for a Python in a scratch directory, or did before."""
     python = available()[target]
     directory = CACHE.with_name("cuda")
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{_digest(python)}-{target}.so"
+    path = directory / f"{_digest(python)}-{target}{suffix}.so"
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             with tempfile.TemporaryDirectory(dir=directory) as scratch:
-                _compile(python, Path(scratch)).replace(path)
+                make(python, Path(scratch)).replace(path)
     return path.read_bytes()
 
 
@@ -73,6 +101,15 @@ def wheel(directory: Path, target: Target) -> Path:
     files: dict[str, str | bytes] = {
         f"{PACKAGE}/__init__.py": f"from .{MODULE} import *\n",
         f"{PACKAGE}/{soabi(MODULE, target)}": build(target),
+    }
+    return build_wheel(directory, str(target), files, name=PACKAGE, platform=PLATFORM)
+
+
+def wheel_of_names(directory: Path, target: Target, built_in: str, *flags: str) -> Path:
+    """A wheel for *target* with the module `_names`, compiled in a directory of that name."""
+    files: dict[str, str | bytes] = {
+        f"{PACKAGE}/__init__.py": f"from .{NAMES} import *\n",
+        f"{PACKAGE}/{soabi(NAMES, target)}": build_names(target, built_in, *flags),
     }
     return build_wheel(directory, str(target), files, name=PACKAGE, platform=PLATFORM)
 
@@ -99,9 +136,13 @@ def _compile(python: Path, scratch: Path) -> Path:
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile_unit, reversed(UNITS)))
+    return _link(scratch, *_GPUS, *sorted(objects))
+
+
+def _link(scratch: Path, *arguments: str) -> Path:
     module = scratch / "module.so"
     libraries = [f"-L{directory}" for directory in find_cuda().library_directories]
-    _run(nvcc(), "-shared", "-cudart=static", *libraries, *_GPUS, *sorted(objects), "-o", str(module))
+    _run(nvcc(), "-shared", "-cudart=static", *libraries, *_FLAGS, *arguments, "-o", str(module))
     return module
 
 

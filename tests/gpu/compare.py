@@ -22,6 +22,11 @@ numbers = [number * 0.25 - 10 for number in range(256)]  # one block
 result = [spam.scale(numbers, 3.0), spam.square(numbers), spam.increment(numbers)]
 result.append([spam.noise_of_device(index) == spam.noise(index) for index in range(0, 16384, 97)])
 """
+NAMES = """
+import spamcuda._names as names
+result = [names.results(), names.local()]
+assert result[0][-1] == 32, result  # of the threads, as counted by the GPU
+"""
 CUPY = """
 import hashlib, numpy, cupy
 from cupy._core import set_reduction_accelerators, set_routine_accelerators
@@ -66,17 +71,17 @@ def main(directory: Path, sdist: Path | None) -> None:
     """Compare in *directory*, where ``carry.tar.xz`` lies."""
     with tarfile.open(directory / "carry.tar.xz") as archive:
         archive.extractall(directory, filter="tar")
-    for name, code in (("own", OWN), ("cupy", CUPY)):
+    for name, code in (("own", OWN), ("names", NAMES), ("cupy", CUPY)):
         shared, original = directory / "carry" / name, directory / "original" / name
         modules = restore(shared, original)
         (expected, none), (found, carriers) = run(original, code), run(shared, code)
         assert none == [] and len(carriers) == 1, f"carriers loaded: {none} and {carriers}"
         wrong = (
             [key for key in range(len(expected)) if expected[key] != found[key]]
-            if name == "own"
+            if isinstance(expected, list)
             else [key for key in expected if expected[key] != found[key]]
         )
-        assert expected.keys() == found.keys() if name == "cupy" else len(expected) == len(found)
+        assert len(expected) == len(found) if isinstance(expected, list) else expected.keys() == found.keys()
         assert not wrong, f"{name}: different results: {wrong}"
         print(
             f"{name}: {len(expected)} results are the same, with the code of {modules} modules from {carriers[0]}"

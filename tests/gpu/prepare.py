@@ -9,10 +9,11 @@ import tarfile
 from pathlib import Path
 
 import wheelfuse
-from tests.cuda import wheel
+from tests.cuda import wheel, wheel_of_names
 from tests.interpreters import available, uv
 from wheelfuse import MergeOptions, Target
 from wheelfuse.abi.modules import parse_module
+from wheelfuse.fuse.options import Share
 
 PYTHON = Target(12)
 TARGETS = tuple(map(Target, (11, 12, 13)))
@@ -22,11 +23,21 @@ def main(directory: Path, cupy: list[Path]) -> None:
     """Write ``carry.tar.xz`` to *directory*."""
     shutil.rmtree(directory, ignore_errors=True)
     own = [wheel(directory / "wheels", target) for target in TARGETS]
-    for name, inputs in (("own", own), ("cupy", cupy)):
+    # One directory for each build, so that the code differs in names; the newest one's is not the one that is kept.
+    names = [wheel_of_names(directory / "names", target, f"build-{target}") for target in TARGETS]
+    inputs_of: dict[str, tuple[list[Path], Share]] = {
+        "own": (own, True),
+        "names": (names, "names"),
+        "cupy": (cupy, True),
+    }
+    for name, (inputs, share) in inputs_of.items():
         outcome = wheelfuse.merge(
-            inputs, directory / "fused", MergeOptions(expect=TARGETS, share_device_code=True)
+            inputs, directory / "fused" / name, MergeOptions(expect=TARGETS, share_device_code=share)
         )
         assert outcome.written and outcome.plan.sharing.carrier, "nothing was shared"
+        assert bool(outcome.plan.sharing.renamed) == (share == "names"), (
+            "names were not changed as they should be"
+        )
         print(
             outcome.written.path.name,
             outcome.written.sha256,

@@ -10,11 +10,23 @@ import click
 from wheelfuse.cli import color, refusals, show_error
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
-from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targets
+from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
+
+EQUAL = "equal"
+"""What --share-device-code means without a value."""
 
 
-@click.command("merge", no_args_is_help=True)
+class _Merge(click.Command):
+    """--share-device-code has a value only after an equals sign: an argument after it is a wheel."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        option = "--share-device-code"
+        return super().parse_args(ctx, [f"{option}={EQUAL}" if arg == option else arg for arg in args])
+
+
+@click.command("merge", cls=_Merge, no_args_is_help=True)
 @click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...")
 @click.option(
     "-o", "--output", default=".", metavar="FILE_OR_DIR", help="Where the fused wheel goes (default: here)."
@@ -42,11 +54,14 @@ from wheelfuse.fuse.options import MergeOptions, Rule, parse_missing, parse_targ
     "--strict", is_flag=True, help="Builds of a library that only look interchangeable are a conflict."
 )
 @click.option(
-    "--share-device-code/--no-share-device-code",
+    "--share-device-code",
     "share",
-    default=None,
-    help="Store equal GPU code once, in a library that all modules link (default: if it saves 1 MiB or more).",
+    type=click.Choice([EQUAL, NAMES]),
+    metavar="[=names]",
+    help="Store equal GPU code once, in a library that all modules link (default: if it saves 1 MiB or more). "
+    "--share-device-code=names: also such that differs only in the names that nvcc makes up for each build.",
 )
+@click.option("--no-share-device-code", "no_share", is_flag=True, help="Each module keeps its GPU code.")
 @click.option(
     "--strip-debug/--no-strip-debug",
     default=None,
@@ -76,7 +91,8 @@ def command(
     expect: tuple[str, ...],
     allow_missing: tuple[str, ...],
     strict: bool,
-    share: bool | None,
+    share: str | None,
+    no_share: bool,
     strip_debug: bool | None,
     debug_files: Path | None,
     force: bool,
@@ -96,7 +112,7 @@ def command(
             parse_targets(expect),
             parse_missing(allow_missing),
             strict,
-            share,
+            _share(share, no_share),
             strip_debug,
         )
         options = given.over(MergeOptions.from_table(configured("merge", config)))
@@ -109,6 +125,14 @@ def command(
     if refusal := outcome.plan.error():
         show_error(refusal)
         sys.exit(refusal.exit_code)
+
+
+def _share(share: str | None, no_share: bool) -> Share | None:
+    if share and no_share:
+        raise UsageError("--share-device-code and --no-share-device-code exclude each other")
+    if share == NAMES:
+        return NAMES
+    return True if share else False if no_share else None
 
 
 def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
+from typing import NamedTuple
 
 from wheelfuse.elf.image import Image, Section
 from wheelfuse.errors import InvalidInput, Problem
@@ -27,10 +28,26 @@ _ENTRY = struct.Struct("<HHIQ I4x HH I 8x Q 8x Q")
 """Kind, version, size of this header, size of the payload with its padding, compressed size (0: not compressed),
 minor and major of the code's version, architecture, flags, uncompressed size."""
 _VERSION, _ENTRY_VERSION = 1, 0x0101
-_DEBUG, _COMPRESSED, _ARCH_SPECIFIC, _FAMILY_SPECIFIC = 0x2, 0x2000 | 0x8000, 0x100000, 0x200000  # LZ4, zstd
+_DEBUG, LZ4, ZSTD, _ARCH_SPECIFIC, _FAMILY_SPECIFIC = 0x2, 0x2000, 0x8000, 0x100000, 0x200000
+_COMPRESSED = LZ4 | ZSTD
 _CHUNK = 4096  # bytes of padding that are looked at together
 _KINDS = {1: ("ptx", "compute"), 2: ("sass", "sm"), 8: ("lto", "lto")}
 _PREFIXES = ("sm", "compute", "lto")
+
+
+class EntryHeader(NamedTuple):
+    """What an entry begins with. *header* and *size*, of the payload with its padding, are in bytes."""
+
+    kind: int
+    version: int
+    header: int
+    size: int
+    compressed_size: int
+    minor: int
+    major: int
+    arch: int
+    flags: int
+    uncompressed_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,29 +179,49 @@ def _skip_padding(data: bytes | mmap, position: int, end: int) -> int:
     return end
 
 
-def _entries(data: bytes | mmap, position: int, end: int, where: str) -> Iterator[Entry]:
+def headers(data: bytes | mmap, position: int, end: int, where: str) -> Iterator[tuple[int, EntryHeader]]:
+    """The entries from *position* to *end*: where each begins, and its header. *where* names them in errors.
+
+    Raises:
+        ValueError: one is damaged, or of a form that is not known.
+    """
     while position < end:
         if end - position < _ENTRY.size:
             raise ValueError(f"{where} ends within the header of an entry")
-        kind, version, header, size, compressed, minor, major, arch, flags, uncompressed = _ENTRY.unpack_from(
-            data, position
-        )
-        if version != _ENTRY_VERSION or header < _ENTRY.size:
-            raise ValueError(f"{where} has an entry of version 0x{version:x} with a header of {header} bytes")
-        if header + size > end - position or compressed > size:
+        entry = EntryHeader._make(_ENTRY.unpack_from(data, position))
+        if entry.version != _ENTRY_VERSION or entry.header < _ENTRY.size:
+            what = f"an entry of version 0x{entry.version:x} with a header of {entry.header} bytes"
+            raise ValueError(f"{where} has {what}")
+        if entry.header + entry.size > end - position or entry.compressed_size > entry.size:
             raise ValueError(f"{where} has an entry that reaches beyond it")
-        name, prefix = _KINDS.get(kind, (f"kind {kind}", f"kind{kind}"))
-        packed = bool(flags & _COMPRESSED)
+        yield position, entry
+        position += entry.header + entry.size
+
+
+def headers_of(data: bytes | mmap, container: Container) -> Iterator[tuple[int, EntryHeader]]:
+    """The entries of a container that was read from *data*: where in *data* each begins, and its header."""
+    _, _, header, _ = _CONTAINER.unpack_from(data, container.offset)
+    yield from headers(data, container.offset + header, container.offset + container.size, "the container")
+
+
+def kind_of(entry: EntryHeader) -> str:
+    """``sass``, ``ptx`` or ``lto``; ``kind 64`` for what is not known."""
+    return _KINDS.get(entry.kind, (f"kind {entry.kind}", ""))[0]
+
+
+def _entries(data: bytes | mmap, position: int, end: int, where: str) -> Iterator[Entry]:
+    for _, entry in headers(data, position, end, where):
+        _, prefix = _KINDS.get(entry.kind, ("", f"kind{entry.kind}"))
+        packed = bool(entry.flags & _COMPRESSED)
         yield Entry(
-            kind=name,
-            arch=f"{prefix}_{arch}{_suffix(flags)}",
-            size=compressed if packed else size,
-            uncompressed_size=uncompressed if packed else size,
+            kind=kind_of(entry),
+            arch=f"{prefix}_{entry.arch}{_suffix(entry.flags)}",
+            size=entry.compressed_size if packed else entry.size,
+            uncompressed_size=entry.uncompressed_size if packed else entry.size,
             compressed=packed,
-            debug=bool(flags & _DEBUG),
-            version=(major, minor),
+            debug=bool(entry.flags & _DEBUG),
+            version=(entry.major, entry.minor),
         )
-        position += header + size
 
 
 def _suffix(flags: int) -> str:

@@ -13,6 +13,9 @@ The moved containers are cut out of the file in whole pages (`wheelfuse.elf.gaps
 something else becomes zeros. Section headers tell what is left: ``.nv_fatbin`` shrinks, and there are several of it
 where gaps divide it. Symbols of moved containers in ``.symtab`` keep their address, but have no section.
 
+Where the carrier's container has other names than the file's own (`wheelfuse.elf.module_ids`), the names in the
+constants of the host code change with it, at the same length.
+
 An object without DT_RUNPATH or DT_RPATH gets DT_RPATH. DT_RUNPATH would disable the DT_RPATH of the program for all
 that the object needs (ld.so(8)): that of conda's Python, for one, by which the libraries of an environment are found.
 """
@@ -47,7 +50,8 @@ from wheelfuse.elf.layout import (
     round_up,
 )
 from wheelfuse.elf.patch import Buffer
-from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, reading
+from wheelfuse.elf.patch import Edit as Renaming
+from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, borrowing, reading
 from wheelfuse.elf.references import (
     RELA,
     SHN_ABS,
@@ -112,7 +116,16 @@ def immovable(data: Buffer, containers: Iterable[Container]) -> dict[Container, 
         return find_uses(read_linked(read, view.nbytes), containers, read).obstacles
 
 
-def outsource(data: Buffer, moves: Sequence[Move], *, symbol: str, carrier: str, runpath: str) -> Outsourced:
+def outsource(
+    data: Buffer,
+    moves: Sequence[Move],
+    *,
+    symbol: str,
+    carrier: str,
+    runpath: str,
+    renamings: Sequence[Renaming] = (),
+    held: Read | None = None,
+) -> Outsourced:
     """Take GPU code out of a shared object, to be found in a carrier.
 
     Args:
@@ -121,6 +134,8 @@ def outsource(data: Buffer, moves: Sequence[Move], *, symbol: str, carrier: str,
         symbol: what the carrier calls the start of its section.
         carrier: the soname of the carrier, which becomes a DT_NEEDED.
         runpath: where the loader finds the carrier (``$ORIGIN/…``); empty if it does so anyway.
+        renamings: names in the host code that become those of the carrier's containers.
+        held: the carrier's section, if it has other bytes than this file at the places of the moves.
 
     Raises:
         InvalidInput: the file is damaged, or of a form that cannot be edited safely; or a container has to stay.
@@ -129,13 +144,14 @@ def outsource(data: Buffer, moves: Sequence[Move], *, symbol: str, carrier: str,
     with memoryview(data) as view:
         read = reading(view)
         before = read_linked(read, view.nbytes)
-        plan = _Plan.of(before, _checked(moves, read), names, read)
+        checked = _checked(moves, read)
+        plan = _Plan.of(before, checked, names, read, tuple(renamings), held)
         forth, back = plan.pieces()
         recipe = Recipe.of(forth, read)
         read_after = recipe.reader(read)
         after = read_linked(read_after, recipe.size)
         verify(before, after, plan.expected(names), read, read_after)
-        undo = Recipe.of(back, read_after, _section_of_carrier(plan.moves, read))
+        undo = Recipe.of(back, read_after, held or _section_of_carrier(plan.moves, read))
         if undo.sha256 != Recipe.of([Keep(0, view.nbytes)], read).sha256:
             raise InvalidInput("the change could not be taken back: tables or containers overlap")
     moved = sum(run.range.size for run in plan.runs)
@@ -219,12 +235,21 @@ class _Plan:
     gaps: Gaps
     pointers: dict[int, int]
     relocated: frozenset[int]
+    renamings: tuple[Renaming, ...]
     edits: tuple[_Edit, ...]
     end: int
     tail: bytes
 
     @classmethod
-    def of(cls, linked: Linked, moves: tuple[Move, ...], names: _Names, read: Read) -> _Plan:
+    def of(
+        cls,
+        linked: Linked,
+        moves: tuple[Move, ...],
+        names: _Names,
+        read: Read,
+        renamings: tuple[Renaming, ...] = (),
+        held: Read | None = None,
+    ) -> _Plan:
         uses = find_uses(linked, (move.container for move in moves), read)
         if uses.obstacles:
             raise InvalidInput(_obstructed(uses.obstacles))
@@ -248,11 +273,13 @@ class _Plan:
             *growth.edits(layout),
             *sections.edits(layout),
             *_relocation_edits(linked, relocated),
-            *_removals(runs, gaps),
+            *_removals(runs, gaps, read, held),
+            *(_replacement(edit.offset, edit.old, edit.new, SHT_PROGBITS) for edit in renamings),
         ]
         pointers = {linked.relocations[index].offset: at for index, at in sources.items()}
         found = tuple(sorted((edit for edit in edits if edit.range.size), key=lambda edit: edit.range))
-        return cls(layout.size, moves, runs, gaps, pointers, frozenset(relocated), found, end, tail)
+        changed = frozenset(relocated)
+        return cls(layout.size, moves, runs, gaps, pointers, changed, renamings, found, end, tail)
 
     def pieces(self) -> tuple[list[Piece], list[Piece]]:
         """What the new file is made of, and what the old one."""
@@ -275,7 +302,7 @@ class _Plan:
         """What the new file has to say."""
         changed = tuple((edit.range, edit.within) for edit in self.edits)
         removed = tuple(run.range for run in self.runs)
-        return Expected(changed, removed, self.gaps, self.pointers, self.relocated, *names)
+        return Expected(changed, removed, self.gaps, self.pointers, self.relocated, self.renamings, *names)
 
 
 def _obstructed(obstacles: dict[Container, str]) -> list[Problem]:
@@ -333,24 +360,25 @@ def _relocation_edits(linked: Linked, relocated: dict[int, Rela]) -> Iterator[_E
         yield _replacement(linked.relocations.offset + start, old, RELA.pack(*rela), SHT_RELA)
 
 
-def _removals(runs: Iterable[_Run], gaps: Gaps) -> Iterator[_Edit]:
+def _removals(runs: Iterable[_Run], gaps: Gaps, read: Read, held: Read | None) -> Iterator[_Edit]:
     """The moved containers become nothing, or zeros."""
     for run in runs:
         left = tuple(gaps.left(run.range))
         ends = sorted({run.range.start, run.range.end, *(end for part in left for end in part)})
         for part in map(Range._make, pairwise(ends)):
             forth = (Zeros(part.size),) if part in left else ()
-            yield _Edit(part, SHT_PROGBITS, forth, tuple(_borrowed(run, part)))
+            yield _Edit(part, SHT_PROGBITS, forth, tuple(_borrowed(run, part, read, held)))
 
 
-def _borrowed(run: _Run, part: Range) -> Iterator[Piece]:
+def _borrowed(run: _Run, part: Range, read: Read, held: Read | None) -> Iterator[Piece]:
     """What a part of a run is made of again."""
     done = part.start
     for move in run.moves:
         start, end = max(move.container.offset, part.start), min(_end(move), part.end)
         if start < end:
             yield Zeros(start - done)
-            yield Borrow(move.at + start - move.container.offset, end - start)
+            at = move.at + start - move.container.offset
+            yield from borrowing(read, start, held, at, end - start) if held else (Borrow(at, end - start),)
             done = end
     yield Zeros(part.end - done)
 

@@ -18,9 +18,12 @@ from wheelfuse.elf.layout import Read
 from wheelfuse.elf.patch import Buffer
 from wheelfuse.errors import InvalidInput, Problem
 
-__all__ = ["Borrow", "Keep", "Literal", "Piece", "Recipe", "Zeros", "reading"]
+__all__ = ["Borrow", "Keep", "Literal", "Piece", "Recipe", "Zeros", "borrowing", "reading"]
 
 _CHUNK = 1 << 20
+_COMPARED = 1 << 12  # bytes at once where two files are compared
+_CLOSE = 32  # bytes that are worth less than a piece of their own
+_RUN = re.compile(rb"[^\0]+")
 _LARGEST = (1 << 63) - 1  # of an offset or a size, as off_t has it
 
 
@@ -156,6 +159,40 @@ class Recipe:
 def reading(data: Buffer) -> Read:
     """Access to parts of a file that is in memory, or mapped."""
     return lambda offset, size: bytes(data[offset : offset + size])
+
+
+def borrowing(wanted: Read, offset: int, other: Read, at: int, size: int) -> Iterator[Piece]:
+    """Pieces that make the *size* bytes of *wanted* from *offset* of those that another file has from *at*.
+
+    Bytes that differ are literal; both files have to be of about the same bytes, each at its place.
+    """
+    done = 0
+    for start, end in _differing(wanted, offset, other, at, size):
+        yield from (Borrow(at + done, start - done), Literal(wanted(offset + start, end - start)))
+        done = end
+    yield Borrow(at + done, size - done)
+
+
+def _differing(wanted: Read, offset: int, other: Read, at: int, size: int) -> Iterator[tuple[int, int]]:
+    """Ranges in which two parts of files differ, those that are close to each other joined."""
+    found: tuple[int, int] | None = None
+    for start in range(0, size, _COMPARED):
+        length = min(_COMPARED, size - start)
+        one, two = wanted(offset + start, length), other(at + start, length)
+        if one == two:
+            continue
+        if len(one) != len(two):
+            raise InvalidInput(_other_file(f"it ends before byte {at + start + length}"))
+        both = int.from_bytes(one, "little") ^ int.from_bytes(two, "little")
+        for match in _RUN.finditer(both.to_bytes(length, "little")):
+            run = start + match.start(), start + match.end()
+            if found and run[0] - found[1] <= _CLOSE:
+                run = found[0], run[1]
+            elif found:
+                yield found
+            found = run
+    if found:
+        yield found
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:

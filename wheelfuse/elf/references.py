@@ -16,6 +16,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ from wheelfuse.elf.layout import (
 from wheelfuse.errors import InvalidInput
 
 RECORDS = ".nvFatBinSegment"
+CONSTANTS = ".rodata"
+"""Where linkers put strings, and whatever else is read and neither written nor run."""
 
 DT_HASH, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_RELAENT, DT_SYMENT = 4, 6, 7, 8, 9, 11
 DT_REL, DT_PLTRELSZ, DT_JMPREL, DT_RELRSZ, DT_RELR = 17, 2, 23, 35, 36
@@ -44,7 +47,8 @@ DT_VERSYM, DT_RELACOUNT = 0x6FFFFFF0, 0x6FFFFFF9
 _ANDROID_REL, _ANDROID_RELA = 0x6000000F, 0x60000011
 SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_HASH, SHT_DYNAMIC = 1, 2, 4, 5, 6
 SHT_GNU_VERSYM = 0x6FFFFFFF
-SHF_EXECINSTR = 0x4
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 0x1, 0x2, 0x4
+_ACCESS = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR
 STT_SECTION, STT_TLS = 3, 6
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
 
@@ -53,6 +57,7 @@ RELA = struct.Struct("<QQq")
 _RECORD = struct.Struct("<IIQQ")
 _RECORD_MAGIC = 0x466243B1
 _RECORD_VERSIONS = (1, 2)
+_WORD = 8  # bytes that a relocation changes, at most
 _POINTER = 8  # where in a record the address of the container is
 
 
@@ -169,6 +174,33 @@ class Linked:
         named = zip(self.names, (section.record for section in self.layout.sections), strict=True)
         found = (s for name, s in named if name in SECTIONS and s.type == SHT_PROGBITS)
         return tuple(Range(s.offset, s.offset + s.size) for s in found)
+
+    def constants(self, offset: int) -> Range | None:
+        """The section with constants of the host code that an offset in the file is in."""
+        for name, section in zip(self.names, (placed.record for placed in self.layout.sections), strict=True):
+            span = Range(section.offset, section.offset + section.size)
+            is_constant = (name, section.type) == (
+                CONSTANTS,
+                SHT_PROGBITS,
+            ) and section.flags & _ACCESS == SHF_ALLOC
+            if is_constant and span.start <= offset < span.end:
+                return span
+        return None
+
+    def is_constant(self, offset: int, size: int) -> bool:
+        """Whether bytes of the file are constants of the host code, which no relocation changes."""
+        section = self.constants(offset)
+        load = next((load for load in self.layout.loads if 0 <= offset - load.offset < load.filesz), None)
+        if section is None or load is None or offset + size > section.end:
+            return False
+        address = offset - load.offset + load.vaddr
+        index = bisect_right(self._relocated, address - _WORD)
+        return index == len(self._relocated) or self._relocated[index] >= address + size
+
+    @cached_property
+    def _relocated(self) -> Sequence[int]:
+        tables = (self.relocations, self.plt_relocations)
+        return sorted(relocation.offset for table in tables for relocation in table)
 
     def tag(self, tag: int) -> Placed[Dyn] | None:
         return _tag(self.layout, tag)

@@ -25,6 +25,7 @@ from wheelfuse.elf.layout import (
     Read,
     Shdr,
 )
+from wheelfuse.elf.patch import Edit
 from wheelfuse.elf.references import (
     DT_HASH,
     DT_RELACOUNT,
@@ -54,7 +55,7 @@ class Expected:
     *changed* are the ranges of the old file that have other bytes, with the type of the sections that they lie in
     (zero: in none); of them *removed* are the moved containers, of which *gaps* are cut out. *pointers* are the
     addresses that refer to the symbol, with the offset from it; *relocated* the indices of the relocations that
-    change or change places.
+    change or change places. *renamings* are names in constants of the host code that become others.
     """
 
     changed: tuple[tuple[Range, int], ...]
@@ -62,6 +63,7 @@ class Expected:
     gaps: Gaps
     pointers: dict[int, int]
     relocated: frozenset[int]
+    renamings: tuple[Edit, ...]
     symbol: bytes
     needed: bytes
     path: bytes
@@ -96,6 +98,7 @@ def verify(before: Linked, after: Linked, expected: Expected, read: Read, read_a
         "hash table": comparison.same_hash,
         "relocations": comparison.same_relocations,
         "dynamic section": comparison.same_dynamic_section,
+        "names of GPU code": comparison.other_names,
     }
     if wrong := [name for name, check in checks.items() if not check()]:
         raise InvalidInput(f"tables of the file overlap: to edit it would damage the {', the '.join(wrong)}")
@@ -282,6 +285,16 @@ class _Comparison:
             self.after.layout.string(added[0].value) == self.expected.needed
             and (paths[0] == paths[1] or paths[1] == new_path)
             and self.expected.path in (*paths[1], b"")
+        )
+
+    def other_names(self) -> bool:
+        """Whether the names that were to become others did, and are constants that no relocation changes."""
+        return all(
+            len(edit.old) == len(edit.new)
+            and self.before.is_constant(edit.offset, len(edit.old))
+            and self.read(edit.offset, len(edit.old)) == edit.old
+            and self.read_after(self.expected.gaps.moved(edit.offset), len(edit.new)) == edit.new
+            for edit in self.expected.renamings
         )
 
     def _same_access(self, old: Phdr, new: Phdr, span: Range) -> bool:

@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.fuse.debug_files import write_debug_files
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.mentions import mentions
-from wheelfuse.fuse.options import MergeOptions
+from wheelfuse.fuse.options import NAMES, MergeOptions
 from wheelfuse.fuse.plan import Plan, make_plan
 from wheelfuse.fuse.reading import Look, Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
@@ -78,7 +79,8 @@ def merge(
     *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it.
 
     Raises:
-        UsageError: no wheels, an output that makes no sense or exists, or *debug_files* without ``strip_debug``.
+        UsageError: no wheels, an output that makes no sense or exists, *debug_files* without ``strip_debug``,
+            or a library is missing that compares GPU code.
         InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
         ConflictError: the wheels are sound, but nobody may settle their differences silently.
     """
@@ -183,7 +185,10 @@ def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
 def _planned(
     archives: Sequence[Archive], options: MergeOptions, progress: Progress | None, *, keep_debug: bool = False
 ) -> Plan:
-    look = Look(device_code=True, debug=bool(options.strip_debug), build_id=keep_debug)
+    names = options.share_device_code == NAMES
+    if names:
+        require_libraries()
+    look = Look(device_code=True, names=names, debug=bool(options.strip_debug), build_id=keep_debug)
     plan = make_plan(survey(archives, progress, look), options)
     return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 

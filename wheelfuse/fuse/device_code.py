@@ -1,19 +1,22 @@
 """GPU code that several files of the fused wheel hold moves into one carrier, which all of them link. Pure.
 
-GPU code does not depend on the CPython, so the builds of one module for several CPythons hold the same containers.
+GPU code does not depend on the CPython, so the builds of one module for several CPythons hold the same containers, or
+such that differ in names alone (`wheelfuse.elf.module_ids`).
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wheelfuse.abi.modules import installed_path
 from wheelfuse.elf.carrier import Carrier, carrier_name, lay_out, symbol_name
+from wheelfuse.elf.module_ids import Naming
 from wheelfuse.elf.outsource import Move
-from wheelfuse.fuse.model import Facts, File, HeldCode, Output, Outsourcing
+from wheelfuse.fuse.model import Facts, File, HeldCode, HeldContainer, Output, Outsourcing
+from wheelfuse.fuse.options import Share
 
 WORTH_IT = 1 << 20
 """What sharing has to save, in bytes on disk, for it to be done unasked."""
@@ -33,7 +36,11 @@ class Part:
 
 @dataclass(frozen=True)
 class ModuleShare:
-    """What became of the GPU code of one file: containers that moved, their bytes, and the bytes that stay and why."""
+    """What became of the GPU code of one file: containers that moved, their bytes, and the bytes that stay and why.
+
+    Of the moved bytes, *renamed_bytes* are those for which another build's stand in that differ in names alone; *ids*
+    are the module ids in the host code that became others for it (old, new).
+    """
 
     path: str
     containers: int
@@ -41,6 +48,8 @@ class ModuleShare:
     left_bytes: int
     architectures: tuple[str, ...]
     why_left: tuple[str, ...] = ()
+    renamed_bytes: int = 0
+    ids: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,20 +66,37 @@ class Sharing:
     saved: int = 0
     possible: int = 0
 
+    @property
+    def renamed(self) -> int:
+        """Bytes of GPU code for which another build's stand in that differ in names alone."""
+        return sum(row.renamed_bytes for row in self.modules)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What one file can share: its containers, each with the one that is taken for it, itself or another build's.
+
+    *why_own* tells why another build's is not taken where only names differ.
+    """
+
+    code: HeldCode
+    taken: Mapping[HeldContainer, HeldContainer]
+    why_own: Mapping[HeldContainer, str]
+
 
 def share(
-    outputs: Sequence[Output], facts: Facts, distribution: str, asked: bool | None
+    outputs: Sequence[Output], facts: Facts, distribution: str, asked: Share | None
 ) -> tuple[tuple[Output, ...], Sharing]:
     """The outputs, with the edits that sharing needs, and what is shared.
 
-    *asked*: True does it where it saves anything to speak of, False never, None where it saves a lot.
+    *asked*: False never does it, None where it saves a lot, anything else where it saves anything to speak of.
     """
     holders = {output: code for output in outputs if (code := facts.device_code.get(output.file.digest))}
-    sharers = _sharers(holders, facts)
+    sharers = _with_stand_ins(_sharers(holders, facts))
     repeated = _repeated(sharers)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
     if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
-        rows = tuple(_row(output, code, frozenset()) for output, code in holders.items())
+        rows = tuple(_row(output, code, sharers.get(output), ()) for output, code in holders.items())
         return tuple(outputs), Sharing(modules=rows, possible=saved)
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
@@ -82,9 +108,7 @@ def share(
         _outsourced(output, sharers[output], places, path, soname, symbol) if output in sharers else output
         for output in outputs
     )
-    rows = tuple(
-        _row(output, code, places.keys() if output in sharers else ()) for output, code in holders.items()
-    )
+    rows = tuple(_row(output, code, sharers.get(output), places.keys()) for output, code in holders.items())
     return edited, Sharing(path, carrier, parts, rows, saved, saved)
 
 
@@ -103,31 +127,93 @@ def _machine(output: Output, facts: Facts) -> str:
     return facts.images[output.file.digest].machine
 
 
-def _repeated(holders: Mapping[Output, HeldCode]) -> dict[str, tuple[Part, int]]:
-    """The containers that occur more than once, by digest, in the order in which files have them; how often they do."""
+def _with_stand_ins(holders: Mapping[Output, HeldCode]) -> dict[Output, _Held]:
+    """What can be shared, with stand-ins for containers that differ from another build's in names alone.
+
+    Of those that are alike, the one that most files have is taken; of several, the first. That depends on nothing but
+    the originals, so that merging in steps is merging at once.
+    """
+    alike: dict[str, list[HeldContainer]] = defaultdict(list)
+    for code in holders.values():
+        for held in code.movable:
+            if held.naming and held.naming.masked:
+                alike[held.naming.masked].append(held)
+    chosen = {}
+    for masked, found in alike.items():
+        count = Counter(held.sha256 for held in found)
+        chosen[masked] = max(found, key=lambda held: count[held.sha256])
+    return {output: _held(code, chosen) for output, code in holders.items()}
+
+
+def _held(code: HeldCode, chosen: Mapping[str, HeldContainer]) -> _Held:
+    taken = {held: held for held in code.movable}
+    why_own: dict[HeldContainer, str] = {}
+    ids = set(code.ids)
+    for held in code.movable:
+        if held.naming is None:
+            continue
+        other = chosen.get(held.naming.masked)
+        if other is None or other.naming is None:
+            why_own[held] = held.naming.why
+        elif other.sha256 == held.sha256:
+            continue
+        elif why := held.naming.obstacle(other.naming):
+            why_own[held] = why
+        elif other.naming.id in ids:
+            why_own[held] = "would get names that the file has already"
+        else:
+            taken[held] = other
+            ids.add(other.naming.id)
+    return _Held(code, taken, why_own)
+
+
+def _repeated(holders: Mapping[Output, _Held]) -> dict[str, tuple[Part, int]]:
+    """The containers that are wanted more than once, by digest, in the order in which files have them; how often."""
     count: dict[str, int] = defaultdict(int)
     first: dict[str, Part] = {}
-    for output, code in holders.items():
-        for held in code.movable:
-            count[held.sha256] += 1
-            part = Part(output.file, held.container.offset, held.container.size, held.sha256)
-            first.setdefault(held.sha256, part)
+    for output, held in holders.items():
+        for own, taken in held.taken.items():
+            count[taken.sha256] += 1
+            part = Part(output.file, own.container.offset, own.container.size, own.sha256)
+            first.setdefault(own.sha256, part)
     return {digest: (part, count[digest]) for digest, part in first.items() if count[digest] > 1}
 
 
 def _outsourced(
-    output: Output, code: HeldCode, places: Mapping[str, int], path: str, soname: str, symbol: str
+    output: Output, held: _Held, places: Mapping[str, int], path: str, soname: str, symbol: str
 ) -> Output:
-    moves = tuple(Move(held.container, places[held.sha256]) for held in code.movable if held.sha256 in places)
-    if not moves:
+    taken = {own: other for own, other in held.taken.items() if other.sha256 in places}
+    if not taken:
         return output
+    moves = tuple(Move(own.container, places[other.sha256]) for own, other in taken.items())
+    renamed = list(_renamed(taken))
     directory = posixpath.dirname(installed_path(output.path))
     runpath = posixpath.join("$ORIGIN", posixpath.relpath(posixpath.dirname(path), directory or "."))
-    return replace(output, outsourcing=Outsourcing(path, soname, symbol, runpath, moves))
+    edits = tuple(edit for own, other in renamed for edit in own.edits(other))
+    ids = tuple((own.id, other.id) for own, other in renamed)
+    return replace(output, outsourcing=Outsourcing(path, soname, symbol, runpath, moves, ids, edits))
 
 
-def _row(output: Output, code: HeldCode, shared: Container[str]) -> ModuleShare:
-    moved = [held.container for held in code.movable if held.sha256 in shared]
-    size = sum(container.size for container in moved)
-    total = code.fixed_bytes + sum(held.container.size for held in code.movable)
-    return ModuleShare(output.path, len(moved), size, total - size, code.architectures, code.why_fixed)
+def _renamed(taken: Mapping[HeldContainer, HeldContainer]) -> Iterator[tuple[Naming, Naming]]:
+    """What the names were, and what they become, where another build's container stands in."""
+    for own, other in taken.items():
+        if own.sha256 != other.sha256 and own.naming and other.naming:
+            yield own.naming, other.naming
+
+
+def _row(output: Output, code: HeldCode, held: _Held | None, shared: Container[str]) -> ModuleShare:
+    taken = {own: other for own, other in held.taken.items() if other.sha256 in shared} if held else {}
+    renamed = list(_renamed(taken))
+    size = sum(own.container.size for own in taken)
+    total = code.fixed_bytes + sum(own.container.size for own in code.movable)
+    why = {why for own, why in held.why_own.items() if own not in taken} if held else set()
+    return ModuleShare(
+        path=output.path,
+        containers=len(taken),
+        shared_bytes=size,
+        left_bytes=total - size,
+        architectures=code.architectures,
+        why_left=(*code.why_fixed, *sorted(why)),
+        renamed_bytes=sum(own.size for own, _ in renamed),
+        ids=tuple((own.id, other.id) for own, other in renamed),
+    )

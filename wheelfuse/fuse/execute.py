@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from mmap import mmap
 from pathlib import Path
 
 from wheelfuse import __version__
+from wheelfuse.elf.carrier import Carrier
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.outsource import outsource
 from wheelfuse.elf.patch import Undo
@@ -59,10 +60,10 @@ def execute(
     record: list[RecordEntry] = []
     edits: dict[str, Edits] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
-    with replacing(path, overwrite=overwrite) as file:
+    with replacing(path, overwrite=overwrite) as file, _carrier(plan.sharing, archives) as carrier:
         writer = ZipWriter(file, stamp)
         for output in plan.outputs:
-            entry, made = _write_output(writer, archives, output, plan.sharing)
+            entry, made = _write_output(writer, archives, output, carrier)
             record.append(entry)
             if made:
                 edits[output.path] = made
@@ -70,8 +71,8 @@ def execute(
             if progress:
                 progress(done, total)
         before = file.tell()
-        if plan.sharing.carrier:
-            record.append(_write_carrier(writer, archives, plan.sharing))
+        if carrier:
+            record.append(_write_carrier(writer, carrier))
         carrier_size = file.tell() - before
         for name, content in (
             (FILE, provenance_of(plan, edits).to_bytes()),
@@ -96,10 +97,10 @@ class Edits:
 
 
 def _write_output(
-    writer: ZipWriter, archives: Archives, output: Output, sharing: Sharing
+    writer: ZipWriter, archives: Archives, output: Output, carrier: _Carrier | None
 ) -> tuple[RecordEntry, Edits | None]:
     if output.rename or output.outsourcing:
-        return _write_edited(writer, archives, output, sharing)
+        return _write_edited(writer, archives, output, carrier)
     write_file(writer, archives, output.path, output.file)
     return RecordEntry(output.path, "sha256", output.file.digest, output.file.size), None
 
@@ -120,7 +121,7 @@ def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> 
 
 
 def _write_edited(
-    writer: ZipWriter, archives: Archives, output: Output, sharing: Sharing
+    writer: ZipWriter, archives: Archives, output: Output, carrier: _Carrier | None
 ) -> tuple[RecordEntry, Edits]:
     """Write an ELF file with other names, and with its GPU code in the carrier, as far as is asked."""
     file, source = output.file, output.file.source
@@ -137,11 +138,12 @@ def _write_edited(
                 size = file.size + len(patch.tail)
                 content = stack.enter_context(spooled(patch.apply_stream(_pieces(content)), size))
             chunks, size = _pieces(content), len(content)
-            if (asked := output.outsourcing) and sharing.carrier:
+            if (asked := output.outsourcing) and carrier:
                 done = outsource(
-                    content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath
-                )
-                recipe = done.undo.borrowing_from(sharing.carrier.section_offset)
+                    content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath,
+                    renamings=asked.renamings, held=carrier.section if asked.renamings else None,
+                )  # fmt: skip
+                recipe = done.undo.borrowing_from(carrier.form.section_offset)
                 chunks, size = done.recipe.apply(reading(content)), done.recipe.size
         except InvalidInput as error:
             wheel = archives[source.archive].name if isinstance(source, Stored) else ""
@@ -156,11 +158,44 @@ def _pieces(content: bytes | mmap) -> Iterator[bytes]:
     return (content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
 
 
-def _write_carrier(writer: ZipWriter, archives: Archives, sharing: Sharing) -> RecordEntry:
-    assert sharing.carrier
-    chunks = sharing.carrier.write([content] for content in _gathered(archives, sharing.parts))
-    digest, size = writer.write(sharing.path, DEFAULT_MODE, chunks, sharing.carrier.size)
-    return RecordEntry(sharing.path, "sha256", encode_digest(digest), size)
+@dataclass(frozen=True)
+class _Carrier:
+    """The carrier of GPU code, as it is to be written: its path in the wheel, its form and its content.
+
+    *content* is None where no module needs to look into it; then it is made while it is written.
+    """
+
+    path: str
+    form: Carrier
+    chunks: Callable[[], Iterator[bytes]]
+    content: bytes | mmap | None
+
+    def section(self, offset: int, size: int) -> bytes:
+        """Bytes of its section of GPU code."""
+        assert self.content is not None
+        start = self.form.section_offset + offset
+        return bytes(self.content[start : start + size])
+
+
+@contextmanager
+def _carrier(sharing: Sharing, archives: Archives) -> Iterator[_Carrier | None]:
+    if (form := sharing.carrier) is None:
+        yield None
+        return
+
+    def chunks() -> Iterator[bytes]:
+        return form.write([content] for content in _gathered(archives, sharing.parts))
+
+    if not sharing.renamed:
+        yield _Carrier(sharing.path, form, chunks, None)
+        return
+    with spooled(chunks(), form.size) as content:
+        yield _Carrier(sharing.path, form, lambda: _pieces(content), content)
+
+
+def _write_carrier(writer: ZipWriter, carrier: _Carrier) -> RecordEntry:
+    digest, size = writer.write(carrier.path, DEFAULT_MODE, carrier.chunks(), carrier.form.size)
+    return RecordEntry(carrier.path, "sha256", encode_digest(digest), size)
 
 
 def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[bytes]:
@@ -204,8 +239,9 @@ def provenance_of(plan: Plan, edits: Mapping[str, Edits]) -> Provenance:
 
 
 def _placed(output: Output, edits: Edits) -> Placed:
-    carrier = output.outsourcing.carrier if output.outsourcing and edits.recipe else ""
-    return Placed(output.path, output.owners, output.origin, edits.undo, edits.recipe, carrier)
+    moved = output.outsourcing if edits.recipe else None
+    carrier, ids = (moved.carrier, moved.ids) if moved else ("", ())
+    return Placed(output.path, output.owners, output.origin, edits.undo, edits.recipe, carrier, ids)
 
 
 def _input(plan: Plan, original: Original) -> Input:

@@ -13,8 +13,9 @@ from functools import cached_property
 
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.image import Image
+from wheelfuse.elf.module_ids import Naming
 from wheelfuse.elf.outsource import Move
-from wheelfuse.elf.patch import Undo
+from wheelfuse.elf.patch import Edit, Undo
 from wheelfuse.elf.recipe import Recipe
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import DEFAULT_MODE, Member
@@ -184,20 +185,28 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class HeldContainer:
-    """A container of GPU code that may be moved out of its file, with the sha256 of its bytes, in hexadecimal."""
+    """A container of GPU code that may be moved out of its file, with the sha256 of its bytes, in hexadecimal.
+
+    *naming* is None for one without module ids, and where nobody asked for them.
+    """
 
     container: Container
     sha256: str
+    naming: Naming | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HeldCode:
-    """The GPU code of one file: what may be moved, how many bytes may not, and why; all its architectures."""
+    """The GPU code of one file: what may be moved, how many bytes may not, and why; all its architectures.
+
+    *ids* are all module ids in the file, if somebody asked for them.
+    """
 
     movable: tuple[HeldContainer, ...]
     fixed_bytes: int
     why_fixed: tuple[str, ...]
     architectures: tuple[str, ...]
+    ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -226,13 +235,18 @@ class Rename:
 
 @dataclass(frozen=True)
 class Outsourcing:
-    """GPU code that is to move into a carrier: its path in the wheel, soname and symbol; RUNPATH leads to it."""
+    """GPU code that is to move into a carrier: its path in the wheel, soname and symbol; RUNPATH leads to it.
+
+    *ids* are module ids that become others (old, new), and *renamings* the edits that this takes in the host code.
+    """
 
     carrier: str
     soname: str
     symbol: str
     runpath: str
     moves: tuple[Move, ...]
+    ids: tuple[tuple[str, str], ...] = ()
+    renamings: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)

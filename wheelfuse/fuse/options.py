@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern
 from wheelfuse.target import Target
 
+NAMES: Literal["names"] = "names"
+Share = bool | Literal["names"]
+"""Whether GPU code is stored once: that which is equal, or also that which differs in names alone."""
 STRATEGIES = ("keep", "drop", "newest", "oldest", "dispatch", "rename")
 
 
@@ -71,7 +74,8 @@ class MergeOptions:
     *expect*: exactly these targets must have come (empty: what Requires-Python asks for).
     *allow_missing*: targets, or ``target:module`` pairs, that may be missing.
     *strict*: builds that only look interchangeable are a conflict.
-    *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB).
+    *share_device_code*: whether equal GPU code is stored once (None: if that saves at least 1 MiB); ``names``: also
+    such that differs only in the names that nvcc makes up for each build.
     *strip_debug*: whether what only debuggers read is cut out of shared objects; split cannot restore that.
     """
 
@@ -79,7 +83,7 @@ class MergeOptions:
     expect: tuple[Target, ...] = ()
     allow_missing: tuple[str, ...] = ()
     strict: bool = False
-    share_device_code: bool | None = None
+    share_device_code: Share | None = None
     strip_debug: bool | None = None
 
     @classmethod
@@ -98,12 +102,13 @@ class MergeOptions:
         rules = table.get("resolve", ())
         if isinstance(rules, Mapping):
             rules = [f"{glob}={strategy}" for glob, strategy in rules.items()]
+        share = "share-device-code"
         return cls(
             tuple(Rule.parse(text) for text in _strings("resolve", rules)),
             parse_targets(_strings("expect", table.get("expect", ()))),
             parse_missing(_strings("allow-missing", table.get("allow-missing", ()))),
             bool(_switch("strict", table)),
-            _switch("share-device-code", table),
+            NAMES if table.get(share) == NAMES else _switch(share, table, f'true, false or "{NAMES}"'),
             _switch("strip-debug", table),
         )
 
@@ -120,14 +125,17 @@ class MergeOptions:
         )
 
 
-def _first(value: bool | None, base: bool | None) -> bool | None:
+T = TypeVar("T")
+
+
+def _first(value: T | None, base: T | None) -> T | None:
     return base if value is None else value
 
 
-def _switch(key: str, table: Mapping[str, Any]) -> bool | None:
+def _switch(key: str, table: Mapping[str, Any], values: str = "true or false") -> bool | None:
     value = table.get(key)
     if value is not None and not isinstance(value, bool):
-        raise UsageError(f"[tool.wheelfuse.merge] {key} must be true or false")
+        raise UsageError(f"[tool.wheelfuse.merge] {key} must be {values}")
     return value
 
 

@@ -51,7 +51,8 @@ class Placed:
     """A member of the fused wheel that is not everybody's, or not as it was: its owners and its path with them.
 
     An empty *origin* means that wheelfuse made the file. *undo* takes other names back, after *recipe* has brought
-    back the GPU code that lies in the member *carrier*.
+    back the GPU code that lies in the member *carrier*. *ids* are module ids in it that became others for that
+    (old, new): for people to read, since the recipe has all that it takes.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Placed:
     undo: Undo | None = None
     recipe: Recipe | None = None
     carrier: str = ""
+    ids: tuple[tuple[str, str], ...] = ()
 
     @property
     def edited(self) -> bool:
@@ -264,6 +266,8 @@ def _placed_to_json(item: Placed) -> dict[str, Any]:
         document["undo"] = item.undo.to_json()
     if item.recipe:
         document |= {"carrier": item.carrier, "recipe": item.recipe.to_json()}
+    if item.ids:
+        document["module_ids"] = dict(item.ids)
     return document
 
 
@@ -273,7 +277,8 @@ def _placed_from_json(item: Any) -> Placed:
     carrier = _text(item["carrier"]) if recipe else ""
     path = _text(item["path"])
     owners = tuple(map(_text, item["owners"]))
-    return Placed(path, owners, _text(item.get("origin", path)), undo, recipe, carrier)
+    ids = tuple((_text(old), _text(new)) for old, new in item.get("module_ids", {}).items())
+    return Placed(path, owners, _text(item.get("origin", path)), undo, recipe, carrier, ids)
 
 
 _ORIGIN_FIELD = 0x6677  # 'wf'; not among the registered header ids of APPNOTE 4.5.2

@@ -17,6 +17,7 @@ from typing import Any
 
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
+from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.elf.recipe import Recipe, reading
 from wheelfuse.elf.strip import strip_debug
@@ -43,11 +44,13 @@ _BATCH = 1 << 20
 class Look:
     """What to look for in ELF files, beside what every command must know of them.
 
-    *device_code*: GPU code, and what of it may be moved. *debug*: what they are without that which only debuggers
-    read; *build_id*: but only where a build ID leads a debugger to what was cut out.
+    *device_code*: GPU code, and what of it may be moved; *names*: also how its names may change. *debug*: what they
+    are without that which only debuggers read; *build_id*: but only where a build ID leads a debugger to what was
+    cut out.
     """
 
     device_code: bool = False
+    names: bool = False
     debug: bool = False
     build_id: bool = False
 
@@ -183,7 +186,9 @@ def _verified(digest: str, size: int, content: bytes | mmap | None, look: Look) 
     if content is None:
         return Verified(digest, size)
     image = read_image(content)
-    found = Verified(digest, size, image, held_code(content, image) if look.device_code else None)
+    found = Verified(
+        digest, size, image, held_code(content, image, names=look.names) if look.device_code else None
+    )
     if not look.debug or not image.size_of_debug:
         return found
     try:
@@ -219,8 +224,8 @@ def _hashed(chunks: Iterable[bytes], size: int, look: Look) -> Verified:
         return _verified(encode_digest(digest.digest()), length, content, look)
 
 
-def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
-    """The GPU code of an ELF file, and what of it may be moved; None if it has none."""
+def held_code(content: bytes | mmap, image: Image, *, names: bool = False) -> HeldCode | None:
+    """The GPU code of an ELF file, what of it may be moved, and with *names* what they are; None if it has none."""
     if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
         return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
     try:
@@ -233,15 +238,22 @@ def held_code(content: bytes | mmap, image: Image) -> HeldCode | None:
     try:
         obstacles = immovable(content, code.containers)
         reasons = tuple(sorted(set(obstacles.values())))
+        naming = read_naming(content, code.containers) if names else FileNaming()
     except InvalidInput as error:
         obstacles = dict.fromkeys(code.containers, "")
         reasons = tuple(problem.what for problem in error.problems)
+        naming = FileNaming()
     held = tuple(
-        HeldContainer(item, hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest())
+        HeldContainer(
+            item,
+            hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest(),
+            naming.containers.get(item),
+        )
         for item in code.containers
         if item not in obstacles
     )
-    return HeldCode(held, sum(container.size for container in obstacles), reasons, code.architectures)
+    fixed = sum(container.size for container in obstacles)
+    return HeldCode(held, fixed, reasons, code.architectures, naming.ids)
 
 
 def _pieces(content: bytes | mmap) -> Iterator[bytes]:

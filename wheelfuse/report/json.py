@@ -96,6 +96,8 @@ def _device_code(outcome: MergeOutcome) -> dict[str, Any]:
                 "left_bytes": row.left_bytes,
                 "architectures": list(row.architectures),
                 "why_left": list(row.why_left),
+                "renamed_bytes": row.renamed_bytes,
+                "module_ids": dict(row.ids),
             }
             for row in sharing.modules
         ],

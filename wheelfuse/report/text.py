@@ -188,6 +188,9 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
         saved = f"saves {disk} on disk" + (f", about {wheel} in the wheel" if outcome.written else "")
         yield f"GPU code   {size} stored once for {files}: {saved}"
         yield f"           in {sharing.path}"
+        if sharing.renamed:
+            ids = _count(sum(len(row.ids) for row in sharing.modules), "module id")
+            yield f"           {human_size(sharing.renamed)} differ in names alone: {ids} of host code changed for that"
     elif sharing.possible > 1 << 16:
         yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
     left = _by_reason((row.path, why) for row in sharing.modules for why in row.why_left)
