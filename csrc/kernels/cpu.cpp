@@ -32,18 +32,23 @@ void rms_norm_fp8_cpu(const Rows& input, const void* weight, double epsilon, con
   const double reciprocal_length = input.length ? 1.0 / static_cast<double>(input.length) : 0;
   for (int64_t row = 0; row < input.count; ++row) {
     const auto x = [&](int64_t i) { return element_at(input.data, input.element, row * input.stride + i); };
+    const auto product = [&](int64_t i) { return x(i) * element_at(weight, input.element, i); };
     double sum = 0;
-    for (int64_t i = 0; i < input.length; ++i) sum += static_cast<double>(x(i)) * x(i);
-    const float root = 1.0f / std::sqrt(static_cast<float>(sum * reciprocal_length + epsilon));
-    const auto y = [&](int64_t i) { return x(i) * root * element_at(weight, input.element, i); };
-
     float magnitude = 0;
-    for (int64_t i = 0; i < input.length; ++i) magnitude = greater(magnitude, y(i));
-    float scale = magnitude / 448.0f;
+    for (int64_t i = 0; i < input.length; i += 4) {
+      float squares[4] = {};
+      for (int64_t j = i; j < std::min(i + 4, input.length); ++j) {
+        squares[j - i] = x(j) * x(j);
+        magnitude = greater(magnitude, product(j));
+      }
+      sum += (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    }
+    const float root = 1.0f / std::sqrt(static_cast<float>(sum * reciprocal_length + epsilon));
+    float scale = magnitude * root / 448.0f;
     if (scale < smallest_scale) scale = smallest_scale;
-    const float reciprocal = 1.0f / scale;
+    const float factor = root / scale;
     uint8_t* values = output.values + row * input.length;
-    for (int64_t i = 0; i < input.length; ++i) values[i] = to_e4m3(y(i) * reciprocal);
+    for (int64_t i = 0; i < input.length; ++i) values[i] = to_e4m3(product(i) * factor);
     output.scales[row] = scale;
   }
 }

@@ -1,4 +1,4 @@
-// What the kernels share: vectors of 16 bytes, conversion to e4m3, reductions, and the scope of a launch.
+// What the kernels share: vectors, conversion to e4m3, reductions, and the scope of a launch.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -17,12 +17,9 @@ namespace wheelfuse_reference {
 constexpr int warp_size = 32;
 constexpr unsigned whole_warp = 0xffffffffu;
 
-// How many elements of a type are in a vector of 16 bytes.
-template <typename T>
-constexpr int per_vector = 16 / sizeof(T);
-
-template <typename T>
-constexpr int log2_per_vector = sizeof(T) == 2 ? 3 : 2;
+__device__ inline float to_float(float value) { return value; }
+__device__ inline float to_float(__half value) { return __half2float(value); }
+__device__ inline float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
 
 // Two elements, or one, from the 32 bits that hold them.
 __device__ inline void unpack(const float*, unsigned word, float* elements) { *elements = __uint_as_float(word); }
@@ -38,24 +35,38 @@ __device__ inline void unpack(const __nv_bfloat16*, unsigned word, float* elemen
   elements[1] = __uint_as_float(word & 0xffff0000u);
 }
 
-template <typename T>
-struct Floats {
-  float element[per_vector<T>];
+// `width` elements as they lie in memory: 8 or 16 bytes that are read at once.
+template <typename T, int width>
+struct Vector {
+  static constexpr int words = width * sizeof(T) / 4;
+  static_assert(words == 2 || words == 4);
+  unsigned word[words];
 
-  __device__ explicit Floats(uint4 vector) {
-    const unsigned words[4] = {vector.x, vector.y, vector.z, vector.w};
+  // Zeros unless `there`.
+  __device__ void load(const T* from, bool there) {
+    using Words = std::conditional_t<words == 4, uint4, uint2>;
+    const Words read = there ? *reinterpret_cast<const Words*>(from) : Words{};
+    word[0] = read.x;
+    word[1] = read.y;
+    if constexpr (words == 4) {
+      word[2] = read.z;
+      word[3] = read.w;
+    }
+  }
+
+  __device__ void unpack(float (&elements)[width]) const {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) unpack(static_cast<const T*>(nullptr), words[i], element + i * (per_vector<T> / 4));
+    for (int i = 0; i < words; ++i) {
+      wheelfuse_reference::unpack(static_cast<const T*>(nullptr), word[i], elements + i * (width / words));
+    }
+  }
+
+  // Makes the compiler unpack anew: it would rather keep elements in registers, of which they need twice as many.
+  __device__ void forget() {
+#pragma unroll
+    for (int i = 0; i < words; ++i) asm volatile("" : "+r"(word[i]));
   }
 };
-
-// Data that is used once must not push out of the caches what is used again: streaming loads and stores.
-__device__ inline uint4 load_once(const void* vector) { return __ldcs(static_cast<const uint4*>(vector)); }
-
-// Makes the compiler take elements out of a vector anew: it would rather keep them in four times the registers.
-__device__ inline void forget(uint4& vector) {
-  asm volatile("" : "+r"(vector.x), "+r"(vector.y), "+r"(vector.z), "+r"(vector.w));
-}
 
 __device__ inline unsigned e4m3_pair(float low, float high) {
   return __nv_cvt_float2_to_fp8x2(make_float2(low, high), __NV_SATFINITE, __NV_E4M3);
@@ -67,11 +78,12 @@ __device__ inline unsigned e4m3_quad(const float* values) {
   return e4m3_pair(values[0], values[1]) | e4m3_pair(values[2], values[3]) << 16;
 }
 
-__device__ inline void store_once(uint8_t* output, const float (&values)[4]) {
+// Streaming stores: nobody reads them soon, so they need not push out of the cache what is read.
+__device__ inline void store_e4m3(uint8_t* output, const float (&values)[4]) {
   __stcs(reinterpret_cast<unsigned*>(output), e4m3_quad(values));
 }
 
-__device__ inline void store_once(uint8_t* output, const float (&values)[8]) {
+__device__ inline void store_e4m3(uint8_t* output, const float (&values)[8]) {
   __stcs(reinterpret_cast<uint2*>(output), make_uint2(e4m3_quad(values), e4m3_quad(values + 4)));
 }
 
@@ -81,18 +93,18 @@ __device__ inline float greatest(float magnitude, float value) {
   return magnitude;
 }
 
+__device__ inline float greatest_of_warp(float magnitude) {
+  // Magnitudes compare as integers do, and those of NaN are the greatest.
+  return __uint_as_float(__reduce_max_sync(whole_warp, __float_as_uint(magnitude)));
+}
+
 __device__ inline double sum_of_warp(double value) {
 #pragma unroll
   for (int mask = warp_size / 2; mask; mask /= 2) value += __shfl_xor_sync(whole_warp, value, mask);
   return value;
 }
 
-__device__ inline float greatest_of_warp(float magnitude) {
-  // Magnitudes compare as integers do, and those of NaN are the greatest.
-  return __uint_as_float(__reduce_max_sync(whole_warp, __float_as_uint(magnitude)));
-}
-
-inline bool divides_16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
+inline bool is_aligned(const void* pointer, size_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
 
 // Makes a device the current one of this thread, as long as the scope lasts.
 class OnDevice {

@@ -34,16 +34,16 @@ struct Quantized {
 
 // RMSNorm, then e4m3 with one scale for each row:
 //
-//   r = 1 / sqrt(float32(mean(x * x) + epsilon))      the mean in float64
-//   y = x * r * weight                                in float32, from left to right
-//   scale = max(max|y| / 448, smallest_scale)
-//   value = e4m3(y * (1 / scale))                     to nearest even, saturating
+//   root = 1 / sqrt(float32(mean(x * x) + epsilon))
+//   scale = max(max|x * weight| * root / 448, smallest_scale)
+//   value = e4m3((x * weight) * (root / scale))       to nearest even, saturating
 //
-// A float64 sum of squares makes the scale the same in whichever order it is added up (but for one row in some ten
-// million, whose sum lies within 1e-16 of a rounding boundary), so the CPU and every kernel agree to the bit.
-// A row with an infinity or NaN has the scale NaN or NaN among its values, as torch's operators would give.
+// in float32, but for the mean: the squares of four neighbours are added in float32, (a + b) + (c + d), and these sums
+// in float64. That makes the scale the same in whichever order they are added up (but for one row in some ten million,
+// whose mean lies within 1e-16 of a rounding boundary), so the CPU and every kernel agree to the bit.
+// An infinity or NaN in a row makes its scale and its values NaN.
 // `weight` has `length` elements of the type of the input.
-constexpr float smallest_scale = 0x1p-120f;  // its reciprocal is finite
+constexpr float smallest_scale = 0x1p-64f;  // root / scale stays finite
 
 void rms_norm_fp8_cpu(const Rows& input, const void* weight, double epsilon, const Quantized<float>& output);
 

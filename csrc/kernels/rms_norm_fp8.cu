@@ -1,7 +1,11 @@
 // RMSNorm with e4m3 quantisation on a GPU.
 //
-// Rows of up to 8,192 vectors of 16 bytes stay in registers from the one time they are read until they are written;
-// longer rows, and rows that are not made of aligned vectors, are read three times, mostly from a cache.
+// A row is copied to shared memory, asynchronously, and read there twice: for what must be known of it, and for its
+// values. As soon as a thread has read its part for the second time, it has that of the block's next row copied to the
+// same place. So memory has always something to do, whatever the length of the rows. Rows of more than 8,192 vectors,
+// and those that are not made of aligned fours of elements, are read twice, the second time mostly from a cache.
+
+#include <cuda_pipeline_primitives.h>
 
 #include "device.cuh"
 
@@ -13,175 +17,261 @@ struct Arguments {
   double reciprocal_length, epsilon;
 };
 
-__device__ float reciprocal_root(double sum, const Arguments& arguments) {
-  return 1.0f / sqrtf(static_cast<float>(sum * arguments.reciprocal_length + arguments.epsilon));
-}
+// What is found out about a row before it can be quantised.
+struct Found {
+  double sum = 0;       // of squares
+  float magnitude = 0;  // the greatest of x * weight
 
-__device__ float scale_for(float magnitude) {
-  const float scale = magnitude / 448.0f;
-  return scale < smallest_scale ? smallest_scale : scale;  // NaN stays
-}
-
-// What all threads with one threadIdx.y have found, together. A row of more than one warp has the block to itself.
-// The two halves take turns: between two uses of one lies a barrier of the other, so one barrier is enough.
-struct Together {
-  double sums[warp_size];
-  float magnitudes[warp_size];
-
-  __device__ double sum(double value) {
-    value = sum_of_warp(value);
-    if (blockDim.x == warp_size) return value;
-    if (threadIdx.x % warp_size == 0) sums[threadIdx.x / warp_size] = value;
-    __syncthreads();
-    value = 0;
-    for (int warp = 0; warp < blockDim.x / warp_size; ++warp) value += sums[warp];
-    return value;
+  // Four neighbours of the row.
+  template <typename T>
+  __device__ void add(const float* x, const float* weight) {
+    sum += squares<T>(x[0], x[1], x[2], x[3]);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) magnitude = greatest(magnitude, x[i] * weight[i]);
   }
 
-  __device__ float greatest(float magnitude) {
-    magnitude = greatest_of_warp(magnitude);
-    if (blockDim.x == warp_size) return magnitude;
-    if (threadIdx.x % warp_size == 0) magnitudes[threadIdx.x / warp_size] = magnitude;
-    __syncthreads();
-    const int lane = threadIdx.x % warp_size;
-    return greatest_of_warp(lane < blockDim.x / warp_size ? magnitudes[lane] : 0);
+  template <typename T>
+  __device__ static float squares(float a, float b, float c, float d) {
+    if constexpr (sizeof(T) == 2) {  // squares are exact: one rounding is as good as two
+      return fmaf(b, b, a * a) + fmaf(d, d, c * c);
+    } else {
+      return __fadd_rn(__fadd_rn(__fmul_rn(a, a), __fmul_rn(b, b)), __fadd_rn(__fmul_rn(c, c), __fmul_rn(d, d)));
+    }
   }
 };
 
-// A block stays for many rows. `keeping`: it keeps the weight in registers, too, and reads a row ahead.
-template <typename T, int vectors, bool keeping>
-__global__ void __maxnreg__(keeping ? 80 : 64)
-    rows_in_registers(const T* __restrict__ input, const T* __restrict__ weight, Arguments arguments,
-                      uint8_t* __restrict__ values, float* __restrict__ scales) {
-  constexpr int width = per_vector<T>;
+// What the threads of a group have found, together: a warp, or the part of one that has a row.
+__device__ Found of_group(Found found, int lanes) {
+  if (lanes == warp_size) return {sum_of_warp(found.sum), greatest_of_warp(found.magnitude)};
+  const unsigned group = ((1u << lanes) - 1) << (threadIdx.y * lanes) % warp_size;
+  for (int mask = lanes / 2; mask; mask /= 2) {
+    found.sum += __shfl_xor_sync(group, found.sum, mask);
+    found.magnitude = greatest(found.magnitude, __shfl_xor_sync(group, found.magnitude, mask));
+  }
+  return found;
+}
+
+// What all threads of a row have found, together. Two rows take turns, so that one barrier for each is enough: who
+// writes for the next but one has passed the barrier of the next, which all reach after they have read.
+struct Together {
+  double sums[2][warp_size];
+  float magnitudes[2][warp_size];
+
+  __device__ Found of(Found found, int turn) {
+    const int warps = blockDim.x / warp_size;
+    found = of_group(found, warps ? warp_size : blockDim.x);
+    if (warps <= 1) return found;
+    const int warp = threadIdx.x / warp_size, lane = threadIdx.x % warp_size;
+    if (lane == 0) {
+      sums[turn][warp] = found.sum;
+      magnitudes[turn][warp] = found.magnitude;
+    }
+    __syncthreads();
+    return of_group(lane < warps ? Found{sums[turn][lane], magnitudes[turn][lane]} : Found(), warp_size);
+  }
+};
+
+struct Scales {
+  float scale, factor;
+
+  __device__ Scales(const Found& found, const Arguments& arguments) {
+    const float root = 1.0f / sqrtf(static_cast<float>(found.sum * arguments.reciprocal_length + arguments.epsilon));
+    scale = found.magnitude * root / 448.0f;
+    if (scale < smallest_scale) scale = smallest_scale;  // NaN stays
+    factor = root / scale;
+  }
+};
+
+// A block stays for many rows. Each thread has `vectors` vectors of them, and keeps those of the weight. In shared
+// memory it reads nothing but what it has copied there itself, so it waits for no other thread.
+template <typename T, int width, int vectors>
+__global__ void __launch_bounds__(1024)
+    rows_in_shared_memory(const T* input, const T* weight, Arguments arguments, Quantized<float> output) {
+  extern __shared__ uint4 memory[];
   __shared__ Together together;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
   int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  const int count = arguments.length / width;
+  T* const place = reinterpret_cast<T*>(memory) + threadIdx.y * arguments.length;
+  const auto at = [&](int i) { return static_cast<int>(threadIdx.x + i * blockDim.x) * width; };
+  const auto copy = [&](int64_t row, int i) {
+    if (row < arguments.rows && at(i) < arguments.length)
+      __pipeline_memcpy_async(place + at(i), input + row * arguments.stride + at(i), width * sizeof(T));
+    __pipeline_commit();
+  };
 
-  const auto read = [&](uint4(&into)[vectors], const T* from) {
+  Vector<T, width> kept[vectors];
 #pragma unroll
-    for (int i = 0; i < vectors; ++i) {
-      const int vector = threadIdx.x + i * blockDim.x;
-      into[i] = vector < count ? load_once(from + vector * width) : make_uint4(0, 0, 0, 0);
-    }
-  };
-  uint4 kept[keeping ? vectors : 1] = {};
-  const auto weight_at = [&](int i) {
-    if constexpr (keeping) {
-      return kept[i];
-    } else {
-      const int vector = threadIdx.x + i * blockDim.x;
-      return vector < count ? __ldg(reinterpret_cast<const uint4*>(weight) + vector) : make_uint4(0, 0, 0, 0);
-    }
-  };
-
-  uint4 ahead[vectors];
-  if constexpr (keeping) {
-    read(kept, weight);
-    if (row < arguments.rows) read(ahead, input + row * arguments.stride);
+  for (int i = 0; i < vectors; ++i) {
+    copy(row, i);
+    kept[i].load(weight + at(i), at(i) < arguments.length);
   }
-  for (; row < arguments.rows; row += step) {
-    uint4 now[vectors];
-    if constexpr (keeping) {
-#pragma unroll
-      for (int i = 0; i < vectors; ++i) now[i] = ahead[i];
-      if (row + step < arguments.rows) read(ahead, input + (row + step) * arguments.stride);
-    } else {
-      read(now, input + row * arguments.stride);
-    }
-
-    double even = 0, odd = 0;  // two chains, for their latency
+  // The elements of a vector and their weights.
+  const auto unpack = [&](int i, float(&x)[width], float(&w)[width]) {
+    Vector<T, width> vector;
+    vector.load(place + at(i), true);
+    vector.unpack(x);
+    kept[i].forget();
+    kept[i].unpack(w);
+  };
+  float x[width], w[width];
+  for (int turn = 0; row < arguments.rows; row += step, turn ^= 1) {
+    Found found;
 #pragma unroll
     for (int i = 0; i < vectors; ++i) {
-      const Floats<T> x(now[i]);
+      __pipeline_wait_prior(vectors - 1 - i);
+      if (at(i) >= arguments.length) continue;
+      unpack(i, x, w);
 #pragma unroll
-      for (int j = 0; j < width; j += 2) {
-        even += static_cast<double>(x.element[j]) * x.element[j];
-        odd += static_cast<double>(x.element[j + 1]) * x.element[j + 1];
+      for (int j = 0; j < width; j += 4) found.add<T>(x + j, w + j);
+    }
+    const Scales scales(together.of(found, turn), arguments);
+    if (threadIdx.x == 0) output.scales[row] = scales.scale;
+#pragma unroll
+    for (int i = 0; i < vectors; ++i) {
+      const bool there = at(i) < arguments.length;
+      if (there) unpack(i, x, w);
+      copy(row + step, i);
+#pragma unroll
+      for (int j = 0; j < width; ++j) x[j] = x[j] * w[j] * scales.factor;
+      if (there) store_e4m3(output.values + row * arguments.length + at(i), x);
+    }
+  }
+}
+
+// One block for each row at a time, which may have any length. `quads`: and is made of aligned fours of elements.
+template <typename T, bool quads>
+__global__ void __launch_bounds__(1024)
+    rows_in_passes(const T* input, const T* weight, Arguments arguments, Quantized<float> output) {
+  __shared__ Together together;
+  int turn = 0;
+  for (int64_t row = blockIdx.x; row < arguments.rows; row += gridDim.x, turn ^= 1) {
+    const T* elements = input + row * arguments.stride;
+    uint8_t* values = output.values + row * arguments.length;
+    const auto read = [&](const T* from, int64_t first, float(&into)[4]) {
+      if constexpr (quads) {
+        Vector<T, 4> vector;
+        vector.load(from + first, true);
+        vector.unpack(into);
+      } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) into[i] = first + i < arguments.length ? to_float(from[first + i]) : 0;
+      }
+    };
+    float x[4], w[4];
+    Found found;
+#pragma unroll 4
+    for (int64_t first = threadIdx.x * 4; first < arguments.length; first += blockDim.x * 4) {
+      read(elements, first, x);
+      read(weight, first, w);
+      found.add<T>(x, w);
+    }
+    const Scales scales(together.of(found, turn), arguments);
+#pragma unroll 4
+    for (int64_t first = threadIdx.x * 4; first < arguments.length; first += blockDim.x * 4) {
+      read(elements, first, x);
+      read(weight, first, w);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) x[i] = x[i] * w[i] * scales.factor;
+      if constexpr (quads) {
+        store_e4m3(values + first, x);
+      } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          if (first + i < arguments.length) values[first + i] = e4m3(x[i]);
+        }
       }
     }
-    const float root = reciprocal_root(together.sum(even + odd), arguments);
-
-    float magnitude = 0;
-#pragma unroll
-    for (int i = 0; i < vectors; ++i) forget(now[i]);
-#pragma unroll
-    for (int i = 0; i < vectors; ++i) {
-      const Floats<T> x(now[i]), w(weight_at(i));
-#pragma unroll
-      for (int j = 0; j < width; ++j) magnitude = greatest(magnitude, x.element[j] * root * w.element[j]);
-    }
-    const float scale = scale_for(together.greatest(magnitude));
-    const float reciprocal = 1.0f / scale;
-
-#pragma unroll
-    for (int i = 0; i < vectors; ++i) forget(now[i]);
-#pragma unroll
-    for (int i = 0; i < vectors; ++i) {
-      const Floats<T> x(now[i]), w(weight_at(i));
-      float scaled[width];
-#pragma unroll
-      for (int j = 0; j < width; ++j) scaled[j] = x.element[j] * root * w.element[j] * reciprocal;
-      const int vector = threadIdx.x + i * blockDim.x;
-      if (vector < count) store_once(values + row * arguments.length + vector * width, scaled);
-    }
-    if (threadIdx.x == 0) scales[row] = scale;
+    if (threadIdx.x == 0) output.scales[row] = scales.scale;
   }
 }
 
-// One block for each row at a time, which may have any length and alignment.
+// How the vectors of a row are divided: so many for each thread, at the most, and so many threads.
+struct Division {
+  static constexpr int most_vectors = 8, most_warps = 32;
+  int vectors = 4, threads = 1;
+
+  static bool can(int64_t count) { return count > 0 && count <= most_vectors * most_warps * warp_size; }
+
+  explicit Division(int64_t count) {
+    if (count <= vectors * warp_size) {  // a part of a warp is enough
+      while (threads * vectors < count) threads *= 2;
+      return;
+    }
+    int fewest = 0;
+    for (int each = most_vectors; each >= 4; --each) {  // of equals, the most vectors for each thread
+      const int warps = static_cast<int>((count + each * warp_size - 1) / (each * warp_size));
+      if (warps > most_warps || (fewest && warps * each >= fewest)) continue;
+      fewest = warps * each;
+      vectors = each;
+      threads = warps * warp_size;
+    }
+  }
+
+  // Short rows have a block together.
+  dim3 block() const { return threads > warp_size ? dim3(threads) : dim3(threads, 256 / threads); }
+};
+
 template <typename T>
-__global__ void __launch_bounds__(512)
-    rows_in_passes(const T* __restrict__ input, const T* __restrict__ weight, Arguments arguments,
-                   uint8_t* __restrict__ values, float* __restrict__ scales) {
-  __shared__ Together together;
-  for (int64_t row = blockIdx.x; row < arguments.rows; row += gridDim.x) {
-    const T* x = input + row * arguments.stride;
-    const auto each = [&](auto&& visit) {
-#pragma unroll 4
-      for (int64_t i = threadIdx.x; i < arguments.length; i += blockDim.x) visit(i);
+struct Launch {
+  void (*kernel)(const T*, const T*, Arguments, Quantized<float>);
+  dim3 block{1024};
+  size_t shared = 0;  // bytes
+  int resident = 1;   // blocks at a time on a multiprocessor, or 0: as many as there is room for
+
+  Launch(const Rows& input, const void* weight, const Quantized<float>& output, size_t most_shared) {
+    const auto made_of = [&](int width) {
+      return input.length % width == 0 && input.stride % width == 0 && is_aligned(input.data, width * sizeof(T)) &&
+             is_aligned(weight, width * sizeof(T)) && is_aligned(output.values, width);
     };
-    double sum = 0;
-    each([&](int64_t i) {
-      const double element = static_cast<float>(x[i]);
-      sum += element * element;
-    });
-    const float root = reciprocal_root(together.sum(sum), arguments);
-    float magnitude = 0;
-    each([&](int64_t i) { magnitude = greatest(magnitude, static_cast<float>(x[i]) * root * static_cast<float>(weight[i])); });
-    const float scale = scale_for(together.greatest(magnitude));
-    const float reciprocal = 1.0f / scale;
-    each([&](int64_t i) {
-      values[row * arguments.length + i] = e4m3(static_cast<float>(x[i]) * root * static_cast<float>(weight[i]) * reciprocal);
-    });
-    if (threadIdx.x == 0) scales[row] = scale;
+    const auto fits = [&](int width) {
+      const int64_t count = input.length / width;
+      return made_of(width) && Division::can(count) && shared_for(input, Division(count)) <= most_shared;
+    };
+    if (constexpr int width = 16 / sizeof(T); fits(width)) {
+      in_shared_memory<width>(input);
+    } else if (fits(4)) {
+      in_shared_memory<4>(input);
+    } else {  // one row at a time, so that the L2 cache has it until it is read again
+      kernel = made_of(4) ? rows_in_passes<T, true> : rows_in_passes<T, false>;
+    }
   }
-}
 
-// As many blocks as the device runs at once, or as there are rows for.
-template <typename Kernel>
-cudaError_t persistent_grid(Kernel kernel, dim3 block, int64_t rows, int device, dim3* grid) {
-  int processors = 0, resident = 0;
-  cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-  if (error != cudaSuccess) return error;
-  error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, block.x * block.y, 0);
-  const int64_t needed = (rows + block.y - 1) / block.y;
-  *grid = dim3(static_cast<unsigned>(std::min<int64_t>(needed, static_cast<int64_t>(processors) * resident)));
-  return error;
-}
+  static size_t shared_for(const Rows& input, const Division& division) {
+    return input.length * sizeof(T) * division.block().y;
+  }
 
-// The kernel for rows of so many vectors, and its block: one warp for each row where that is enough.
-template <typename T>
-auto choose(int64_t count, dim3* block) {
-  const int vectors = count <= 32 ? 1 : count <= 64 ? 2 : count <= 4 * 512 ? 4 : 8;
-  const int warps = static_cast<int>((count + vectors * warp_size - 1) / (vectors * warp_size));
-  *block = warps == 1 ? dim3(warp_size, 4) : dim3(warps * warp_size);
-  return vectors == 1   ? rows_in_registers<T, 1, true>
-         : vectors == 2 ? rows_in_registers<T, 2, true>
-         : vectors == 4 ? rows_in_registers<T, 4, true>
-                        : rows_in_registers<T, 8, false>;
-}
+  template <int width>
+  void in_shared_memory(const Rows& input) {
+    const Division division(input.length / width);
+    kernel = division.vectors == 4   ? rows_in_shared_memory<T, width, 4>
+             : division.vectors == 5 ? rows_in_shared_memory<T, width, 5>
+             : division.vectors == 6 ? rows_in_shared_memory<T, width, 6>
+             : division.vectors == 7 ? rows_in_shared_memory<T, width, 7>
+                                     : rows_in_shared_memory<T, width, 8>;
+    block = division.block();
+    shared = shared_for(input, division);
+    resident = 0;
+  }
+
+  cudaError_t run(const Rows& input, const void* weight, const Arguments& arguments, const Quantized<float>& output,
+                  Queue queue) const {
+    int processors = 0, blocks = resident;
+    cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, queue.device);
+    if (error == cudaSuccess && shared > 48 * 1024) {  // more must be asked for
+      error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    }
+    if (error == cudaSuccess && blocks == 0) {
+      error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, block.x * block.y, shared);
+    }
+    if (error != cudaSuccess) return error;
+    // As many blocks as run at once, or as there are rows for.
+    const int64_t needed = (input.count + block.y - 1) / block.y;
+    const dim3 grid(static_cast<unsigned>(std::min<int64_t>(needed, static_cast<int64_t>(processors) * blocks)));
+    kernel<<<grid, block, shared, static_cast<cudaStream_t>(queue.stream)>>>(
+        static_cast<const T*>(input.data), static_cast<const T*>(weight), arguments, output);
+    return cudaGetLastError();
+  }
+};
 
 }  // namespace
 
@@ -192,19 +282,12 @@ const char* rms_norm_fp8_cuda(const Rows& input, const void* weight, double epsi
   if (scope.error() != cudaSuccess) return message_of(scope.error());
 
   const Arguments arguments{input.count, input.length, input.stride, input.length ? 1.0 / input.length : 0, epsilon};
-  const int64_t bytes = input.length * size_of(input.element);
-  const bool vectors = bytes % 16 == 0 && bytes <= 16 * 8 * 1024 && bytes > 0 &&
-                       input.stride * size_of(input.element) % 16 == 0 && divides_16(input.data) &&
-                       divides_16(weight) && divides_16(output.values);
+  int shared = 0;  // what a block may have, less what the kernel has by itself
+  const cudaError_t error = cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, queue.device);
+  if (error != cudaSuccess) return message_of(error);
   return message_of(for_element(input.element, [&](auto* type) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
-    dim3 block(512), grid;
-    auto* kernel = vectors ? choose<T>(bytes / 16, &block) : rows_in_passes<T>;
-    const cudaError_t error = persistent_grid(kernel, block, input.count, queue.device, &grid);
-    if (error != cudaSuccess) return error;
-    kernel<<<grid, block, 0, static_cast<cudaStream_t>(queue.stream)>>>(
-        static_cast<const T*>(input.data), static_cast<const T*>(weight), arguments, output.values, output.scales);
-    return cudaGetLastError();
+    return Launch<T>(input, weight, output, shared - sizeof(Together)).run(input, weight, arguments, output, queue);
   }));
 }
 

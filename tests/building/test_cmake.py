@@ -228,7 +228,7 @@ def test_a_stable_abi_makes_one_file_for_several(project: Project) -> None:
     with_gil = [target for target in PYTHONS if not target.free_threaded]
     oldest = with_gil[0]
     project.write(SIMPLE.format(arguments=f"STABLE_ABI {oldest.python_version}"), common_cpp=ON_CPU)
-    log = project.build(*(PYTHONS[target] for target in with_gil))
+    log = project.build(PYTHONS[oldest], *PYTHONS.values())  # free-threaded ones have no say
     assert [path.name for path in project.modules] == ["_C.abi3.so"]
     compiled = [line for line in log if "binding.cpp" in line]
     assert len(compiled) == 1
@@ -290,7 +290,8 @@ def test_torch_is_compiled_against_and_not_searched_for_at_run_time(project: Pro
     ):
         assert all(flag in line for line in log), flag
     found = image(project.modules[0])
-    assert [name for name in found.needed if "torch" in name or "c10" in name] == ["libtorch_cpu.so"]
+    used = [name for name in found.needed if "torch" in name or "c10" in name]
+    assert used == ["libtorch.so", "libtorch_cpu.so"]  # the first for what it leads to
     assert found.runpath == ()
 
 
@@ -305,10 +306,12 @@ def test_a_compiler_cache_is_used_where_there_is_one(project: Project, tmp_path:
     assert run("cmake", "--build", project.root / "build", env=env).returncode == 0
     assert (tmp_path / "cached").read_text().splitlines() == ["cached"] * 2
 
-    (tmp_path / "cached").unlink()
-    (project.root / "src" / "common.cpp").touch()
-    assert project.build(env=env)  # with a launcher of its own
-    assert not (tmp_path / "cached").exists()
+    for option in (f"-DCMAKE_CXX_COMPILER_LAUNCHER={project.root}/launcher", "-DWHEELFUSE_COMPILER_CACHE="):
+        shutil.rmtree(project.root / "build")
+        (tmp_path / "cached").unlink(missing_ok=True)
+        assert project.configure(options=(option,), env=env).returncode == 0
+        assert run("cmake", "--build", project.root / "build", env=env).returncode == 0
+        assert not (tmp_path / "cached").exists()
 
 
 def test_what_it_makes_is_installed(project: Project, tmp_path: Path) -> None:

@@ -147,7 +147,10 @@ def test_torch_is_that_of_the_driver_and_supplied_at_run_time(tree: Path) -> Non
         "torch.cpp", "out", "cp312", ExtensionOptions(torch_python=fake_torch(tree / "torch"))
     )
     image = read_image(made.path.read_bytes())
-    assert [name for name in image.needed if "torch" in name or "c10" in name] == ["libtorch_cpu.so"]
+    assert [name for name in image.needed if "torch" in name or "c10" in name] == [
+        "libtorch.so",
+        "libtorch_cpu.so",
+    ]
     assert image.runpath == ()
     for flag in (
         "-DTORCH_EXTENSION_NAME=_C",
@@ -193,6 +196,8 @@ def test_a_torch_for_cuda_brings_the_run_time_library() -> None:
     assert linked(Toolchain(INTERPRETER, cxx, cuda=CUDA, torch=TORCH)) == [*cpu, *own]
     shared = [*cpu, "-ltorch_cuda", "-lc10_cuda", "/cuda/lib/libcudart.so.13"]
     assert linked(Toolchain(INTERPRETER, cxx, cuda=CUDA, torch=gpu)) == shared
+    assert linked(Toolchain(INTERPRETER, cxx, cuda=CUDA, torch=gpu), cudart="static") == [*shared[:-1], *own]
+    assert linked(Toolchain(INTERPRETER, cxx, cuda=CUDA), cudart="shared") == shared[-1:]
     assert linked(Toolchain(INTERPRETER, cxx), libraries=("nvrtc", "x/libm.so.6")) == [
         "-lnvrtc",
         "x/libm.so.6",
@@ -359,6 +364,7 @@ def test_a_module_that_was_there_stays_if_its_successor_fails(tree: Path) -> Non
         (["good.cpp"], {"name": "pkg/_C"}, "'pkg/_C' is no dotted name"),
         (["good.cpp"], {"stable_abi": "cp310"}, "'cp310' is no version"),
         (["good.cpp"], {"stable_abi": "3.13"}, "3.13 does not go with the headers of cp312"),
+        (["good.cpp"], {"cudart": "dynamic"}, "'dynamic' is neither static nor shared"),
         (["good.cpp"], {"cuda_architectures": ("sm_90",)}, "'sm_90' is not written as 9.0"),
     ],
 )

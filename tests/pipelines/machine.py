@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Machine:
         (programs / "python3.12").symlink_to(available()[Target(12)])
         (programs / "buildkite-agent").write_text(AGENT)
         (programs / "buildkite-agent").chmod(0o755)
-        self.tools = directory / "tools"
+        self.tools, self.environments = directory / "tools", directory / "environments"
         self.variables = {
             "PATH": f"{self.tools}:{programs}:{os.defpath}",
             "HOME": str(directory / "home"),
@@ -54,10 +55,15 @@ class Machine:
             name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))
         }
 
+    def forget(self) -> None:
+        """Take away what was installed: each job has a container of its own."""
+        for directory in (self.tools, self.environments):
+            shutil.rmtree(directory, ignore_errors=True)
+
     def run(self, shell: Sequence[str], script: str, directory: Path, **variables: str) -> str:
         """Run a script in *directory*; what it printed."""
         # a container's /usr/local/bin is another one
-        there = {"UV_TOOL_BIN_DIR": str(self.tools), "UV_TOOL_DIR": str(self.directory / "environments")}
+        there = {"UV_TOOL_BIN_DIR": str(self.tools), "UV_TOOL_DIR": str(self.environments)}
         done = subprocess.run(
             [*shell, script], cwd=directory, env=self.variables | variables | there,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

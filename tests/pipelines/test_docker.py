@@ -34,7 +34,9 @@ def runs() -> list[str]:
 def test_hadolint_finds_nothing_but_an_image_without_a_tag(tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text(DOCKERFILE)
-    command = [str(Path(sys.executable).with_name("hadolint")), "--no-color", str(file)]
+    # DL3059: a layer for each step, so that a build goes on where it failed; the stage is thrown away
+    hadolint = str(Path(sys.executable).with_name("hadolint"))
+    command = [hadolint, "--no-color", "--ignore=DL3059", str(file)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert [line.split()[1] for line in done.stdout.splitlines()] == [
         "DL3006"
@@ -52,13 +54,12 @@ def test_it_names_what_pipelines_name() -> None:
 
 
 @pytest.mark.real
-def test_what_it_runs_goes_all_the_way(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
+def test_what_it_runs_goes_all_the_way(machine: Machine, package: str, tmp_path: Path) -> None:
     source = tmp_path / "src"
     shutil.copytree(EXAMPLE, source)
     [(_, shell)] = [entry for entry in instructions(DOCKERFILE) if entry[0] == "SHELL"]
     install, *others = runs()
-    local = install.replace(WHEELFUSE, f"wheelfuse[build] @ {ROOT.as_uri()}")
+    local = install.replace(WHEELFUSE, package)
     assert local != install
     for script in (local, *others):
         machine.run(re.findall(r'"([^"]*)"', shell), script, source)

@@ -45,7 +45,7 @@ PROJECTS = {
         Project("vllm-kernels", targets("cp310 cp313"), requires=frozenset({"torch", "numpy"})),
         PipelineOptions(
             "pytorch/manylinux2_28-builder:cuda13.0",
-            build_with=("torch==2.13.0", "nvidia-cuda-nvcc>=13,<14"),
+            build_with=("torch==2.13.0", "cmake>=3.30,<5"),
             verify_command="pytest tests",
             verify_with=("pytest>=8",),
             sarif=True,
@@ -194,13 +194,14 @@ def test_what_the_user_gave_reaches_the_programs_as_it_is(
     shared = [requirement.partition("==")[0] for requirement in options.build_with]
     assert given_for("--skip-requirement", built) == [name for name in shared if name in project.requires]
     assert run["auditwheel", "repair"][-3:] == ["-w", "wheelhouse", "built/p.whl"]
-    assert set(external_libraries(project)) <= set(run["auditwheel", "repair"])
+    assert set(external_libraries(project, options)) <= set(run["auditwheel", "repair"])
     assert run["wheelfuse", "merge"][:5] == [
         "wheelhouse", "-o", "dist", "--expect", ",".join(map(str, project.targets)),
     ]  # fmt: skip
-    installed = run["uv", "tool"]
-    assert installed[-1] == options.wheelfuse
-    assert given_for("--with", installed) == list(options.build_with)
+    to_build, to_fuse = [call for call in calls if call[:2] == ["uv", "tool"]]
+    assert to_build[-1] == to_fuse[-1] == options.wheelfuse
+    assert given_for("--with", to_build) == list(options.build_with)
+    assert given_for("--with", to_fuse) == []
     assert given_for("--project", run["wheelfuse", "audit"]) == [project.pyproject] * project.whole
     verified = run["wheelfuse", "verify"]
     assert verified[:2] == ["dist/p.whl", "--require-all"]
@@ -318,7 +319,13 @@ def test_the_libraries_of_torch_and_nvidia_stay_outside() -> None:
         and pattern != "libOpenCL.so.1"  # the table's globs are wide: no torch requires it
     ]
     assert len(of_torch) > 20
-    globs = external_libraries(Project("pkg", (), requires=frozenset({"torch"})))
+    globs = external_libraries(PLAIN, PipelineOptions(build_with=("torch==2.13.0",)))
+    assert globs == external_libraries(Project("pkg", (), requires=frozenset({"torch"})), PipelineOptions())
+    of_nvidia = external_libraries(
+        Project("pkg", (), requires=frozenset({"nvidia-cublas"})), PipelineOptions()
+    )
+    assert "libtorch*.so" in set(globs) - set(of_nvidia)
+    assert "libcublas*.so.*" in of_nvidia
     for pattern in [*of_torch, "libcuda.so.1"]:
         assert any(fnmatchcase(pattern.replace("*", "x"), glob) for glob in globs), pattern
     for soname in (
@@ -330,7 +337,7 @@ def test_the_libraries_of_torch_and_nvidia_stay_outside() -> None:
         "libz.so.1",
     ):
         assert not any(fnmatchcase(soname, glob) for glob in globs), soname
-    assert external_libraries(PLAIN) == ()
+    assert external_libraries(PLAIN, PipelineOptions()) == ()
 
 
 def _tool(name: str) -> str:

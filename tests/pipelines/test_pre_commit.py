@@ -41,6 +41,7 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(directory, "init", "--quiet")
     git(directory, "add", "--all")
     git(directory, "commit", "--quiet", "--message=all")
+    git(directory, "tag", "v1")
     return directory
 
 
@@ -53,17 +54,12 @@ def test_the_hook_judges_wheels_and_modules_that_are_committed(hooks: Path, tmp_
     (repository / "pkg").mkdir()
     (repository / "pkg" / name).write_bytes(good)
     (repository / "notes.so.txt").write_text("none of its business")
+    (repository / ".pre-commit-config.yaml").write_text(
+        f"repos: [{{repo: '{hooks}', rev: v1, hooks: [{{id: wheelfuse-audit}}]}}]\n"
+    )
     git(repository, "init", "--quiet")
     git(repository, "add", "--all")
-    command = [
-        PRE_COMMIT,
-        "try-repo",
-        str(hooks),
-        "wheelfuse-audit",
-        "--all-files",
-        "--verbose",
-        "--color=never",
-    ]
+    command = [PRE_COMMIT, "run", "--all-files", "--verbose", "--color=never"]
     env = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")}
 
     passed = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interpreters import available
-from tests.pipelines.machine import EXAMPLE, ROOT, Machine
+from tests.pipelines.machine import EXAMPLE, Machine
 from tests.pipelines.systems import Job, jobs
 from tests.wheels import wheelfuse
 from wheelfuse.target import Target
@@ -17,14 +17,9 @@ from wheelfuse.target import Target
 
 def run(machine: Machine, job: Job, checkout: Path, target: str = "") -> str:
     """Run all scripts of a job in a fresh container; what they printed."""
-    shutil.rmtree(machine.tools, ignore_errors=True)
+    machine.forget()
     variables = {**job.variables, **({"TARGET": target} if target else {})}
     return "".join(machine.run(script.shell, script.text, checkout, **variables) for script in job.scripts)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
 
 
 def checkout(directory: Path, project: str, edit: tuple[str, str]) -> Path:
@@ -48,9 +43,12 @@ def checkout(directory: Path, project: str, edit: tuple[str, str]) -> Path:
             ("cp312", "cp313", "cp314t"),
             id="github",
         ),
-        pytest.param("buildkite", "python/ext", ("", ""), [], ("cp312", "cp313"), id="buildkite"),
+        pytest.param("buildkite", "python/ext", ("<3.14", "<3.13"), [], ("cp312",), id="buildkite"),
         pytest.param(
-            "gitlab", ".", ("[project]", '[tool.wheelfuse.build]\npythons = ["3.13"]\n[project]'), [], ("cp313",),
+            "gitlab", ".",
+            ("[project]", '[tool.wheelfuse.build]\npythons = ["3.13"]\n[project]'),
+            ["--image", "example.org/with/uv-alone"],
+            ("cp313",),
             id="gitlab",
         ),
     ],
@@ -62,14 +60,14 @@ def test_a_pipeline_goes_all_the_way(
     options: list[str],
     targets: tuple[str, ...],
     machine: Machine,
+    package: str,
     tmp_path: Path,
 ) -> None:
     for target in targets:
         if Target.parse(target) not in available():
             pytest.skip(f"no CPython for {target} on this machine")
     source = checkout(tmp_path / "source", project, edit)
-    install = ["--wheelfuse", f"wheelfuse[build] @ {ROOT.as_uri()}"]
-    written = wheelfuse("ci", system, "--project", project, *install, *options, cwd=source)
+    written = wheelfuse("ci", system, "--project", project, "--wheelfuse", package, *options, cwd=source)
     assert written.returncode == 0, written.stderr
     read = jobs(system, written.stdout)
     assert read["build"].targets == targets

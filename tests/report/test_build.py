@@ -39,7 +39,7 @@ def test_lines_of_a_log() -> None:
 
 def test_the_table_on_a_terminal() -> None:
     now = [100.0]
-    table = JobTable(clock=lambda: now[0])
+    table = JobTable([Target(12), Target(13), Target(14, True), Target(15)], clock=lambda: now[0])
     table.take(JobEvent(Target(14, True), Phase.STARTED, "CPython 3.14.0"))
     now[0] = 103.0
     table.take(JobEvent(Target(14, True), Phase.BUILDING, "[3/9] cc \x1b[2J -c a.c " + "x" * 200))
@@ -48,11 +48,12 @@ def test_the_table_on_a_terminal() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table.rendered())
     lines = [line.rstrip() for line in console.export_text().splitlines()]
-    assert [line.split()[0] for line in lines] == ["target", "cp312", "cp313", "cp314t"]
+    assert [line.split()[0] for line in lines] == ["target", "cp312", "cp313", "cp314t", "cp315"]
     assert all(len(line) <= 80 for line in lines)
     assert "x-1-cp312.whl 1.2 MiB" in lines[1]
     assert ("failed" in lines[2], "and more" in lines[2]) == (True, False)
     assert ("building" in lines[3], "3 s" in lines[3], "[3/9] cc" in lines[3]) == (True, True, True)
+    assert lines[4].split() == ["cp315", "waiting"]
     assert not [line for line in lines if "\x1b" in line]
 
 
@@ -63,7 +64,7 @@ def test_the_table_on_a_terminal() -> None:
         ("assert TARGET == 'cp310'", (), 5),
         ("", ("--dry-run",), 0),
         ("", ("-C", "x"), 2),
-        ("files['tiny/same.py'] = TARGET", ("--merge", "-o", "{tmp}/d"), 4),
+        ("files['tiny/same.dat'] = TARGET", ("--merge", "-o", "{tmp}/d"), 4),
     ],
     ids=["merged", "failed", "dry run", "refused", "conflict"],
 )

@@ -189,4 +189,8 @@ def test_every_schema_says_what_it_is_for() -> None:
         "split-1.json",
         "provenance-1.json",
         "audit-1.json",
+        "verify-1.json",
+        "build-1.json",
+        "compile-1.json",
+        "pythons-1.json",
     }

@@ -20,6 +20,7 @@ LETTERS = {
     "o": OK,
     "n": Result(Outcome.OK, "the GIL was turned on for it"),
     "F": Result(Outcome.FAILED, "ImportError: no luck", "Traceback ...\nImportError: no luck"),
+    "I": Result(Outcome.FAILED, "the installer refused it"),
     "C": Result(Outcome.CRASHED, "the process was killed by SIGSEGV"),
     "H": Result(Outcome.HUNG, "the process did not end in time"),
     "M": Result(Outcome.MISSING, "it has no file for it"),
@@ -46,7 +47,7 @@ MIXED = verified(
     trial(0, "ooFo", OK),
     trial(1, "oCnM", Result(Outcome.FAILED, "exit status 1", "1 failed\n\x1b[31mred\x1b[0m")),
     trial(2, "oH-o", OK),
-    trial(3, "F???", LEFT),
+    trial(3, "I???", LEFT),
     trial(4, "????", LEFT),
     command="pytest -q",
 )
@@ -73,6 +74,7 @@ def test_reasons_come_once_with_where_they_hold() -> None:
         "?       3.14: no CPython 3.14 on this machine",
         "ok*     pkg._1 on 3.11: the GIL was turned on for it",
         "FAIL    command on 3.11: exit status 1",
+        "FAIL    3.13: the installer refused it",
     ):
         assert text.splitlines().count(line) == 1, line
     assert text.count("no CPython 3.14 on this machine") == 1
@@ -90,7 +92,7 @@ def test_the_matrix_fits_the_width(width: int) -> None:
     wide = verified(*(trial(number % 6, "oCM") for number in range(6)))
     lines = verification_report(wide, width=width).splitlines()
     assert max(map(len, lines)) <= width
-    assert sum(line.startswith("pkg._1") for line in lines) == {40: 2, 60: 1, 80: 1, 120: 1}[width]
+    assert sum(line.startswith("pkg._1") for line in lines) == {40: 2, 60: 2, 80: 1, 120: 1}[width]
     assert sum(line.count("CRASH") for line in lines if line.startswith("pkg._0")) == 6
 
 
@@ -103,12 +105,12 @@ def test_many_modules_of_one_fate_become_one_row() -> None:
 
 def test_the_verdict_counts_and_names_what_is_not_known() -> None:
     last = verification_report(MIXED, width=200).splitlines()[-1]
-    assert last == "FAILED: 6 failures; 4 environments, 5 modules imported; not verified: 3.14"
+    assert last == "FAILED: 6 failures; 4 environments, 4 modules imported; not verified: 3.14"
     partly = verified(trial(0, "oo"), trial(1, "o?"), trial(4, "??"))
     known = "2 environments, 1 module imported; not verified: 3.14; not verified in full: 3.11"
-    assert verification_report(partly).splitlines()[-1] == f"passed: {known}"
+    assert verification_report(partly, width=100).splitlines()[-1] == f"passed: {known}"
     strict = replace(partly, require_all=True)
-    assert verification_report(strict).splitlines()[-1].startswith("FAILED: 2 environments")
+    assert verification_report(strict, width=200).splitlines()[-1].startswith("FAILED: 2 environments")
     nothing = verified(trial(4, "??"))
     assert verification_report(nothing).splitlines()[-1] == "FAILED: nothing was verified"
 

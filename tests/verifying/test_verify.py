@@ -415,6 +415,13 @@ def test_the_environments_can_be_kept(tmp_path: Path) -> None:
         verify(path, options, keep=tmp_path / "kept")
 
 
+def test_wheels_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    paths = [wheel(tmp_path / place, extension("_c")) for place in ("a", "b")]
+    outcome = verify(paths, VerifyOptions(HERE, offline=True), keep=tmp_path / "kept")
+    assert outcome.exit_code == 0
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {paths[0].stem, f"{paths[0].stem} (2)"}
+
+
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()

@@ -112,11 +112,27 @@ def plan_build(
     source = read_source(root, ignored=options.all_files, without=(place,))
     parallel = max(1, min(options.jobs or _cores(), len(found.interpreters)))
     how, way = _placing(parallel)
+    driver, notes = _torch(torch_python)
     setup = Setup(
-        place, how, parallel, max(1, _cores() // parallel), way,
-        find_cache() if options.cache else None, torch.find(torch_python),
-    )  # fmt: skip
-    return make_plan(described, source, options, setup, found, os.environ)
+        place,
+        how,
+        parallel,
+        max(1, _cores() // parallel),
+        way,
+        find_cache() if options.cache else None,
+        driver,
+    )
+    return make_plan(described, source, options, setup, found, os.environ, notes)
+
+
+def _torch(named: StrPath | None) -> tuple[torch.Torch | None, tuple[str, ...]]:
+    """The torch for all jobs. One that nobody asked for may be broken: that is worth a note, and no more."""
+    try:
+        return torch.find(named), ()
+    except JobFailed as failure:
+        if named or os.environ.get(torch.VARIABLE):
+            raise
+        return None, (f"jobs get no torch, though there is one: {failure.problems[0].what}",)
 
 
 def read_project(directory: Path) -> Project:

@@ -33,16 +33,18 @@ class ExtensionOptions:
     *name* is dotted; the file is named after its last part, and lies in the directories of the others. *cuda* gives
     C++ sources the headers and the run-time library of CUDA, which .cu sources have in any case;
     *cuda_architectures* are written as in ``TORCH_CUDA_ARCH_LIST`` (``9.0a``, ``8.0+PTX``), and without any nvcc
-    takes its own default. *torch* compiles against the torch of *torch_python*, or of ``WHEELFUSE_TORCH_PYTHON``,
-    or of the running interpreter. *stable_abi* is the oldest CPython of the limited API (``3.10``). *definitions*
-    are ``NAME`` or ``NAME=VALUE``, *libraries* names as for ``-l`` or paths. *cxx_flags*, *nvcc_flags* and
-    *ld_flags* come after all others. *jobs* compilers run at a time (0: one per core), through ccache or sccache if
-    there is one and *cache* is given. Each command may take *timeout* seconds (0: for ever).
+    takes its own default. *cudart* is ``static`` or ``shared``; by default the run-time library is shared with a
+    torch for CUDA, which brings it, and else static. *torch* compiles against the torch of *torch_python*, or of
+    ``WHEELFUSE_TORCH_PYTHON``, or of the running interpreter. *stable_abi* is the oldest CPython of the limited API
+    (``3.10``). *definitions* are ``NAME`` or ``NAME=VALUE``, *libraries* names as for ``-l`` or paths. *cxx_flags*,
+    *nvcc_flags* and *ld_flags* come after all others. *jobs* compilers run at a time (0: one per core), through
+    ccache or sccache if there is one and *cache* is given. Each command may take *timeout* seconds (0: for ever).
     """
 
     name: str = "_C"
     cuda: bool = False
     cuda_architectures: tuple[str, ...] = ()
+    cudart: str = ""
     torch: bool = False
     torch_python: Path | None = None
     stable_abi: str = ""
@@ -67,6 +69,8 @@ class ExtensionOptions:
             raise UsageError(f"--name {self.name!r} is no dotted name of a module such as pkg._C")
         if self.stable_abi and not _VERSION.fullmatch(self.stable_abi):
             raise UsageError(f"--stable-abi {self.stable_abi!r} is no version such as 3.10")
+        if self.cudart not in ("", "static", "shared"):
+            raise UsageError(f"--cudart {self.cudart!r} is neither static nor shared")
         for architecture in self.cuda_architectures:
             if not _ARCHITECTURE.fullmatch(architecture):
                 raise UsageError(f"--cuda-arch {architecture!r} is not written as 9.0, 9.0a or 8.0+PTX")
@@ -134,23 +138,26 @@ def link_command(
     libraries = [library if "/" in library else f"-l{library}" for library in options.libraries]
     if torch := tools.torch:
         directories.append(torch.library_directory)
-        libraries += [f"-l{name}" for name in _torch_libraries(options, torch, cuda=tools.cuda is not None)]
+        libraries += _torch_libraries(options, torch, cuda=tools.cuda is not None)
     if tools.cuda:
         directories += tools.cuda.library_directories
-        # torch for CUDA brings the library at run time; else nothing may, and the module has its own
-        shared = str(tools.cuda.runtime or "-lcudart")
-        libraries += [shared] if torch and torch.cuda else ["-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+        brought = "shared" if torch and torch.cuda else "static"
+        if (options.cudart or brought) == "shared":
+            libraries.append(str(tools.cuda.runtime or "-lcudart"))
+        else:
+            libraries += ["-lcudart_static", "-ldl", "-lrt", "-lpthread"]
     words = [*tools.cxx, "-shared", "-Wl,--as-needed", *map(str, objects)]
     words += [f"-L{directory}" for directory in directories]
     return Command((*words, *libraries, *options.ld_flags, "-o", str(output)), output, options.module)
 
 
 def _torch_libraries(options: ExtensionOptions, torch: Torch, *, cuda: bool) -> Iterator[str]:
-    yield from ("torch", "torch_cpu", "c10")
+    # libtorch.so defines nothing, but leads to libtorch_cuda.so where there is one, and so weak references there.
+    yield from ("-Wl,--push-state,--no-as-needed", "-ltorch", "-Wl,--pop-state", "-ltorch_cpu", "-lc10")
     if not options.stable_abi:
-        yield "torch_python"  # of the driver's CPython; that of the target is there when the module is loaded
+        yield "-ltorch_python"  # of the driver's CPython; that of the target is there when the module is loaded
     if cuda and torch.cuda:
-        yield from ("torch_cuda", "c10_cuda")
+        yield from ("-ltorch_cuda", "-lc10_cuda")
 
 
 def _nvcc(options: ExtensionOptions, tools: Toolchain) -> tuple[str, ...]:

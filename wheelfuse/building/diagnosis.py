@@ -23,7 +23,7 @@ _SIGNS: tuple[tuple[str, _Line], ...] = (
     ),
     (r"^(\S+?:\d+(?::\d+)?): (?:fatal )?error: (.+)", lambda m: f"compile error: {m[1]}: {m[2]}"),
     (r"^(\S+?)\((\d+)\): (?:fatal |catastrophic )?error[^:]*: (.+)", lambda m: f"compile error: {m[1]}:{m[2]}: {m[3]}"),
-    (r"cannot find (-l\S+)", lambda m: f"library {m[1]} is missing"),
+    (r"cannot find (-l[^\s:]+)", lambda m: f"library {m[1]} is missing"),
     (r"undefined reference to [`'‘](.+?)['’]", lambda m: f"undefined symbol {m[1]} when linking"),
     (r"^CMake Error at (\S+) .*:\n+ *(.+)", lambda m: f"CMake: {m[2]} ({m[1]})"),
     (r"Backend '([^']+)' is not available", lambda m: f"build backend {m[1]} is not installed: see its requires"),

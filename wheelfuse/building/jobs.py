@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import threading
 import time
@@ -167,7 +168,8 @@ class _Running:
         """Run one job to its end."""
         begun = time.monotonic()
         result = self._kept(job) or self._ended(job, begun)
-        self.tell(JobEvent(job.target, result.phase, result=result))
+        if not self.stop.is_set():  # what was interrupted has not failed
+            self.tell(JobEvent(job.target, result.phase, result=result))
         return result
 
     def _kept(self, job: Job) -> JobResult | None:
@@ -281,6 +283,8 @@ class _Steps:
         command = plan.backend_command(step, job)
         if plan.setup.placing is Placing.OVERLAID:
             command = placed(command, plan.setup.way, job.copy, job.sources)
+        with job.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {shlex.join(command)}\n")
         finished = processes.run(
             command, cwd="/", env=self.variables,
             timeout=self._left(), log=job.log, stop=self._running.stop, on_output=self._line,

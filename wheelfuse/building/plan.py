@@ -148,16 +148,17 @@ def make_plan(
     setup: Setup,
     pythons: Pythons,
     environ: Mapping[str, str],
+    notes: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan of a build, under the environment variables *environ*."""
+    """The plan of a build, under the environment variables *environ*; *notes* are those on the setup."""
     jobs = tuple(_job(row, project, source, options, setup, environ) for row in pythons.rows)
-    notes = list(pythons.matrix.notes)
+    notes = (*pythons.matrix.notes, *notes)
     if setup.placing is Placing.APART and source.has_device_code:
-        notes.append(
+        notes += (
             "GPU code may differ from job to job, since this machine cannot show all jobs the sources at one path; "
-            "--jobs 1 does (docs/build.md)"
+            "--jobs 1 does (docs/build.md)",
         )
-    return Plan(project, source, options, setup, pythons, jobs, tuple(notes))
+    return Plan(project, source, options, setup, pythons, jobs, notes)
 
 
 def _job(

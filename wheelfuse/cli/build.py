@@ -143,7 +143,7 @@ def command(
             _tell(plan)
         if dry_run:
             return _show_plan(plan, as_json)
-        with _telling(quiet) as tell:
+        with _telling(plan, quiet) as tell:
             outcome = run_plan(plan, tell)
     error = outcome.error
     fused = _fused(outcome, project, output or "dist", force) if fuse and not error else Fused()
@@ -162,14 +162,14 @@ def _live() -> Callable[[bytes], None] | None:
 
 
 @contextmanager
-def _telling(quiet: bool) -> Iterator[Callable[[JobEvent], None] | None]:
+def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | None]:
     """A table on a terminal; in a log, a line when a job starts and one when it ends."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
         from wheelfuse.report.build_live import live_jobs
 
-        with live_jobs(color=color(sys.stderr)) as take:
+        with live_jobs((job.target for job in plan.jobs), color=color(sys.stderr)) as take:
             yield take
     else:
         from wheelfuse.report.build_text import event_line

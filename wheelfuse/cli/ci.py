@@ -47,7 +47,7 @@ SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab":
     "--build-with",
     multiple=True,
     metavar="REQUIREMENT",
-    help="Install this beside wheelfuse, once for all builds: torch, or the compiler of CUDA.",
+    help="Install this beside wheelfuse, for all builds to share: torch==2.13.0.",
 )
 @click.option(
     "--verify-command", default="", metavar="COMMAND", help="Run this on every CPython, too: pytest."

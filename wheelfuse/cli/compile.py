@@ -41,6 +41,11 @@ from wheelfuse.cli.terminal import width
     help="GPU architectures: 9.0a, 8.0+PTX (default: nvcc's own).",
 )
 @click.option(
+    "--cudart",
+    type=click.Choice(["static", "shared"]),
+    help="CUDA's run-time library (default: shared with a torch for CUDA, else static).",
+)
+@click.option(
     "--stable-abi", default="", metavar="VERSION", help="One .abi3.so for this CPython and newer ones: 3.10."
 )
 @click.option(
@@ -91,6 +96,7 @@ def command(
     torch_python: Path | None,
     cuda: bool,
     architectures: tuple[str, ...],
+    cudart: str | None,
     stable_abi: str,
     include: tuple[Path, ...],
     define: tuple[str, ...],
@@ -117,6 +123,7 @@ def command(
             name=name,
             cuda=cuda,
             cuda_architectures=_split(architectures),
+            cudart=cudart or "",
             torch=torch,
             torch_python=torch_python,
             stable_abi=stable_abi,

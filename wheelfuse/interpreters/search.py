@@ -100,7 +100,7 @@ def _answers(candidates: list[Candidate], timeout: float) -> list[Interpreter | 
         try:
             return list(pool.map(ask, candidates))
         except BaseException:  # an interrupt reaches this thread alone
-            pass
+            stop.set()
             raise
 
 

@@ -83,7 +83,7 @@ class PipelineOptions:
 
     *image*: the container image of all jobs.
     *wheelfuse*: the requirement that installs wheelfuse.
-    *build_with*: requirements installed beside it, once for all builds: torch, or the compiler of CUDA.
+    *build_with*: requirements installed beside it, for the builds to share, such as torch.
     *verify_command*, *verify_with*: what is run on every CPython to verify the fused wheel, and what that requires.
     *sarif*: findings go to GitHub's code scanning too.
     """

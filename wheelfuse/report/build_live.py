@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wheelfuse.building.jobs import JobEvent, Phase
+from wheelfuse.report.audit_parts import printable
 from wheelfuse.report.text import human_size
 from wheelfuse.target import Target
 
@@ -24,9 +25,9 @@ _STYLES = {
 
 
 @contextmanager
-def live_jobs(*, color: bool) -> Iterator[Callable[[JobEvent], None]]:
+def live_jobs(targets: Iterable[Target], *, color: bool) -> Iterator[Callable[[JobEvent], None]]:
     """A table on stderr that vanishes when the block ends; call what it yields with each event."""
-    table = JobTable()
+    table = JobTable(targets)
     console = Console(stderr=True, no_color=not color, highlight=False)
     with Live(get_renderable=table.rendered, console=console, transient=True, refresh_per_second=4):
         yield table.take
@@ -35,10 +36,10 @@ def live_jobs(*, color: bool) -> Iterator[Callable[[JobEvent], None]]:
 class JobTable:
     """What is known of each job, as rows of a table; *clock* gives seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, targets: Iterable[Target], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun: dict[Target, float] = {}
-        self._last: dict[Target, JobEvent] = {}
+        self._last = {target: JobEvent(target, Phase.WAITING) for target in targets}
 
     def take(self, event: JobEvent) -> None:
         """Remember an event."""
@@ -47,20 +48,23 @@ class JobTable:
 
     def rendered(self) -> Table:
         """The table as it is now: the target, its phase, the seconds, and the last line that it printed."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
         table.add_column("target", no_wrap=True)
         table.add_column("phase", no_wrap=True, min_width=len(Phase.REQUIREMENTS.value))
         table.add_column("time", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-        for target in sorted(self._last):
-            event = self._last[target]
+        for target, event in sorted(self._last.items()):
             style = _STYLES.get(event.phase, "")
             table.add_row(str(target), Text(event.phase.value, style), *self._details(event))
         return table
 
     def _details(self, event: JobEvent) -> Sequence[Text]:
         result = event.result
+        if event.phase is Phase.WAITING:
+            return Text(), Text()
         if result is None:
-            return Text(f"{self._clock() - self._begun[event.target]:.0f} s"), Text(event.line, "dim")
+            return Text(f"{self._clock() - self._begun[event.target]:.0f} s"), Text(
+                printable(event.line), "dim"
+            )
         said = f"{result.wheel.name} {human_size(result.size)}" if result.wheel else result.reason
-        return Text(f"{result.seconds:.0f} s"), Text(said.partition("\n")[0])
+        return Text(f"{result.seconds:.0f} s"), Text(printable(said.partition("\n")[0]))

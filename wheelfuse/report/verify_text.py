@@ -59,7 +59,7 @@ def verification_report(verification: Verification, *, width: int = 80, color: b
     lines: list[Text] = []
     for wheel in verification.wheels:
         lines += [*_wheel(wheel, verification, max(width, 40)), Text()]
-    lines.append(_verdict(verification))
+    lines += _verdict(verification, max(width, 40))
     return rendered(lines, color)
 
 
@@ -224,10 +224,11 @@ def _fact(key: str, text: str, width: int) -> Iterator[Text]:
         yield styled
 
 
-def _verdict(verification: Verification) -> Text:
-    """The last line: passed or failed, what was done, and what was not."""
+def _verdict(verification: Verification, width: int) -> Iterator[Text]:
+    """The last word: passed or failed, what was done, and what was not."""
     word, style = ("FAILED", "bold red") if verification.failed else ("passed", "bold green")
-    return Text(f"{word}: {'; '.join(_parts(verification))}", style=style)
+    for line in textwrap.wrap(f"{word}: {'; '.join(_parts(verification))}", width):
+        yield Text(line, style=style)
 
 
 def _parts(verification: Verification) -> Iterator[str]:

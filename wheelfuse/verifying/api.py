@@ -50,9 +50,10 @@ def verify(
     with ExitStack() as stack:
         base = Path(keep).absolute() if keep else Path(stack.enter_context(_scratch()))
         stop = Event()
+        places = _directories(claims) if keep else map(str, range(len(claims)))
         plans = [
-            _plan(one, machine, options, base / (one.name.stem if keep else str(number)), bool(keep), stop)
-            for number, one in enumerate(claims)
+            _plan(one, machine, options, base / place, bool(keep), stop)
+            for one, place in zip(claims, places, strict=True)
         ]
         trials = iter(_run([step for plan in plans for step in plan.steps], jobs, stop, progress))
     verified = tuple(
@@ -98,6 +99,15 @@ def _read(paths: Iterable[Path]) -> list[Claims]:
     if problems:
         raise InvalidInput(problems)
     return claims
+
+
+def _directories(claims: Iterable[Claims]) -> list[str]:
+    """A name for the environments of each wheel: that of the file, with a number if it came before."""
+    names: list[str] = []
+    for one in claims:
+        same = sum(name.startswith(one.name.stem) for name in names)
+        names.append(f"{one.name.stem} ({same + 1})" if same else one.name.stem)
+    return names
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
