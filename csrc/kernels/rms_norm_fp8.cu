@@ -91,49 +91,58 @@ __global__ void __launch_bounds__(1024)
   __shared__ Together together;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
   int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  T* const place = reinterpret_cast<T*>(memory) + threadIdx.y * arguments.length;
-  const auto at = [&](int i) { return static_cast<int>(threadIdx.x + i * blockDim.x) * width; };
-  const auto copy = [&](int64_t row, int i) {
-    if (row < arguments.rows && at(i) < arguments.length)
-      __pipeline_memcpy_async(place + at(i), input + row * arguments.stride + at(i), width * sizeof(T));
+  const int first = threadIdx.x * width, stride = blockDim.x * width, length = arguments.length;
+  T* const place = reinterpret_cast<T*>(memory) + threadIdx.y * length + first;
+  const auto has = [&](int i) { return first + i * stride < length; };
+  const auto copy = [&](const T* from, int i, bool there) {
+    if (there && has(i)) __pipeline_memcpy_async(place + i * stride, from + i * stride, width * sizeof(T));
     __pipeline_commit();
   };
 
   Vector<T, width> kept[vectors];
 #pragma unroll
   for (int i = 0; i < vectors; ++i) {
-    copy(row, i);
-    kept[i].load(weight + at(i), at(i) < arguments.length);
+    copy(input + row * arguments.stride + first, i, row < arguments.rows);
+    kept[i].load(weight + first + i * stride, has(i));
   }
-  // The elements of a vector and their weights.
-  const auto unpack = [&](int i, float(&x)[width], float(&w)[width]) {
+  const auto read = [&](int i) {
     Vector<T, width> vector;
-    vector.load(place + at(i), true);
-    vector.unpack(x);
+    vector.load(place + i * stride, true);
     kept[i].forget();
-    kept[i].unpack(w);
+    return vector;
   };
-  float x[width], w[width];
   for (int turn = 0; row < arguments.rows; row += step, turn ^= 1) {
     Found found;
 #pragma unroll
     for (int i = 0; i < vectors; ++i) {
       __pipeline_wait_prior(vectors - 1 - i);
-      if (at(i) >= arguments.length) continue;
-      unpack(i, x, w);
+      asm volatile("" ::: "memory");  // the compiler must not read before that
+      if (!has(i)) continue;
+      float x[width], w[width];
+      read(i).unpack(x);
+      kept[i].unpack(w);
 #pragma unroll
       for (int j = 0; j < width; j += 4) found.add<T>(x + j, w + j);
     }
     const Scales scales(together.of(found, turn), arguments);
     if (threadIdx.x == 0) output.scales[row] = scales.scale;
+    const T* const next = input + (row + step) * arguments.stride + first;
+    const bool has_next = row + step < arguments.rows;
+    uint8_t* const values = output.values + row * arguments.length + first;
 #pragma unroll
     for (int i = 0; i < vectors; ++i) {
-      const bool there = at(i) < arguments.length;
-      if (there) unpack(i, x, w);
-      copy(row + step, i);
+      if (!has(i)) {
+        __pipeline_commit();
+        continue;
+      }
+      const Vector<T, width> vector = read(i);
+      copy(next, i, has_next);
+      float x[width], w[width];
+      vector.unpack(x);
+      kept[i].unpack(w);
 #pragma unroll
       for (int j = 0; j < width; ++j) x[j] = x[j] * w[j] * scales.factor;
-      if (there) store_e4m3(output.values + row * arguments.length + at(i), x);
+      store_e4m3(values + i * stride, x);
     }
   }
 }
@@ -216,7 +225,6 @@ struct Launch {
   void (*kernel)(const T*, const T*, Arguments, Quantized<float>);
   dim3 block{1024};
   size_t shared = 0;  // bytes
-  int resident = 1;   // blocks at a time on a multiprocessor, or 0: as many as there is room for
 
   Launch(const Rows& input, const void* weight, const Quantized<float>& output, size_t most_shared) {
     const auto made_of = [&](int width) {
@@ -231,7 +239,7 @@ struct Launch {
       in_shared_memory<width>(input);
     } else if (fits(4)) {
       in_shared_memory<4>(input);
-    } else {  // one row at a time, so that the L2 cache has it until it is read again
+    } else {
       kernel = made_of(4) ? rows_in_passes<T, true> : rows_in_passes<T, false>;
     }
   }
@@ -250,23 +258,22 @@ struct Launch {
                                      : rows_in_shared_memory<T, width, 8>;
     block = division.block();
     shared = shared_for(input, division);
-    resident = 0;
   }
 
   cudaError_t run(const Rows& input, const void* weight, const Arguments& arguments, const Quantized<float>& output,
                   Queue queue) const {
-    int processors = 0, blocks = resident;
+    int processors = 0, resident = 0;
     cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, queue.device);
     if (error == cudaSuccess && shared > 48 * 1024) {  // more must be asked for
       error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     }
-    if (error == cudaSuccess && blocks == 0) {
-      error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, block.x * block.y, shared);
+    if (error == cudaSuccess) {
+      error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, block.x * block.y, shared);
     }
     if (error != cudaSuccess) return error;
     // As many blocks as run at once, or as there are rows for.
     const int64_t needed = (input.count + block.y - 1) / block.y;
-    const dim3 grid(static_cast<unsigned>(std::min<int64_t>(needed, static_cast<int64_t>(processors) * blocks)));
+    const dim3 grid(static_cast<unsigned>(std::min<int64_t>(needed, static_cast<int64_t>(processors) * resident)));
     kernel<<<grid, block, shared, static_cast<cudaStream_t>(queue.stream)>>>(
         static_cast<const T*>(input.data), static_cast<const T*>(weight), arguments, output);
     return cudaGetLastError();

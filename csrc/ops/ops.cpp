@@ -112,14 +112,6 @@ void check_launch(const char* message) {
 
 }  // namespace
 
-bool has_cuda() {
-#ifdef WHEELFUSE_REFERENCE_CUDA
-  return true;
-#else
-  return false;
-#endif
-}
-
 bool has_rows(const View& tensor) {
   if (elements(tensor) == 0) return true;
   const int64_t last = tensor.rank - 1;

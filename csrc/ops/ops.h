@@ -38,7 +38,4 @@ void rms_norm_fp8(const View& input, const View& weight, double epsilon, const V
                   void* stream);
 void mxfp8(const View& input, const View& values, const View& scales, void* stream);
 
-// Whether the kernels for CUDA were compiled.
-bool has_cuda();
-
 }  // namespace wheelfuse_reference

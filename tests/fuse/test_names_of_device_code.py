@@ -118,6 +118,24 @@ def test_the_build_that_most_files_agree_with_is_taken(tmp_path: Path) -> None:
     assert [bool(row.ids) for row in rows] == [True, False, False]
 
 
+def test_debug_information_can_be_cut_out_as_well(inputs: list[Path], tmp_path: Path) -> None:
+    options = MergeOptions(expect=tuple(TARGETS), share_device_code="names", strip_debug=True)
+    outcome = wheelfuse.merge(inputs, tmp_path / "out", options)
+    assert outcome.written and outcome.plan.sharing.renamed and outcome.plan.stripping.files == len(TARGETS)
+    back = wheelfuse.split(outcome.written.path, tmp_path / "back")
+    plain = wheelfuse.merge(
+        inputs,
+        tmp_path / "plain",
+        MergeOptions(expect=tuple(TARGETS), share_device_code=False, strip_debug=True),
+    )
+    assert plain.written
+    stripped = contents(plain.written.path)
+    for wheel, target in zip(back, TARGETS, strict=True):
+        path = f"{PACKAGE}/{soabi(NAMES, target)}"
+        assert contents(wheel.path)[path] == stripped[path]
+        assert [loss.path for loss in wheel.losses] == [path]
+
+
 def test_modules_are_loaded_as_before(inputs: list[Path], tmp_path: Path) -> None:
     result = fused(inputs, tmp_path)
     for target, path in zip(TARGETS, inputs, strict=True):

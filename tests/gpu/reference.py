@@ -139,7 +139,10 @@ def measure() -> Iterator[dict[str, object]]:
             yield measured("mxfp8", "contiguous", dtype, length)
         for operator in ("rms_norm_fp8", "mxfp8"):
             yield measured(operator, "rows apart", dtype, 4096, gap=128)
-    for operator in ("rms_norm_fp8", "mxfp8"):  # what vectors of 16 bytes do not fit, or registers do not hold
+    for operator in (
+        "rms_norm_fp8",
+        "mxfp8",
+    ):  # what vectors of 16 bytes do not fit, or registers do not hold
         for length in (4100, 4099, 131072):
             yield measured(operator, "contiguous", torch.bfloat16, length)
 

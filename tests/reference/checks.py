@@ -56,11 +56,13 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
 
 def every_length(package: ModuleType, device: str) -> int:
     """Rows shorter and longer than every way in which kernels hold them."""
-    count, rows = 0, 257 if device == "cuda" else 5
+    count = 0
     for dtype in TYPES:
-        for length in (*LENGTHS, *LONG_LENGTHS):
-            x = torch.randn(rows if length < 10_000 else rows // 5, length, device=device).mul(3)
+        for length in LENGTHS:
+            x = torch.randn(257 if device == "cuda" else 5, length, device=device).mul(3)
             count += agree(x.to(dtype), package)
+        for length in LONG_LENGTHS if device == "cuda" else LONG_LENGTHS[-1:]:  # there is one way on the CPU
+            count += agree(torch.randn(33, length, device=device).to(dtype), package)
     return count
 
 
@@ -100,7 +102,7 @@ def special_values(package: ModuleType, device: str) -> int:
         info = torch.finfo(dtype)
         special = [0.0, -0.0, 1.0, 447.9, 448.0, 464.0, 480.0, 511.0, 512.0, info.max, -info.max, info.tiny]
         special += [info.smallest_normal / 4, info.eps, 17 / 512, float("inf"), -float("inf"), float("nan")]
-        for length in (7, 64, 4096, 70000):
+        for length in (7, 64, 4096, 70000) if device == "cuda" else (7, 64):
             x = torch.cat([torch.full((len(special), length), ground) for ground in (0.0, 1e-3, 1.0)])
             x[:, length // 2] = torch.tensor(special).repeat(3)
             x = x.to(dtype).to(device)
@@ -122,7 +124,9 @@ def every_e4m3_number(package: ModuleType, device: str) -> int:
     values, scales = package.mxfp8(x.to(device))
     assert (scales.view(torch.uint8) == 127).all()
     below, above, ties = middles.nextafter(torch.tensor(0.0)), middles.nextafter(torch.tensor(500.0)), middles
-    rounded = torch.cat([numbers, numbers[:-1], numbers[1:], numbers[torch.arange(126) + torch.arange(126) % 2]])
+    rounded = torch.cat(
+        [numbers, numbers[:-1], numbers[1:], numbers[torch.arange(126) + torch.arange(126) % 2]]
+    )
     assert len(below) == len(above) == len(ties) == 126
     assert torch.equal(values[:, 5].float().cpu(), torch.cat([rounded, -rounded]))
     return len(cases)
@@ -178,7 +182,9 @@ def opcheck_and_compile(package: ModuleType, device: str) -> int:
         return [*package.rms_norm_fp8(x * 2, weight, EPSILON), *package.mxfp8(x + 1)]
 
     # On the CPU, the default backend needs a C++ compiler at run time.
-    compiled = torch.compile(function, fullgraph=True, backend="inductor" if device == "cuda" else "aot_eager")
+    compiled = torch.compile(
+        function, fullgraph=True, backend="inductor" if device == "cuda" else "aot_eager"
+    )
     pairs = list(zip(compiled(x), function(x), strict=True))
     assert all(torch.equal(bits(one), bits(other)) for one, other in pairs)
     return len(cases) + 1

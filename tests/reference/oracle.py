@@ -11,9 +11,7 @@ import torch
 SMALLEST_SCALE = 2.0**-64
 
 
-def rms_norm_fp8(
-    x: torch.Tensor, weight: torch.Tensor, epsilon: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def rms_norm_fp8(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
     """e4m3 values and float32 scales of the rows of *x*, as `csrc/kernels/kernels.h` defines them."""
     length = x.shape[-1]
     squares = torch.nn.functional.pad(x.float().square(), (0, -length % 4)).unflatten(-1, (-1, 4))
