@@ -1,4 +1,5 @@
-# make demo    fuse the example wheels, install the result on every CPython found here, import it
+# make demo    build a C extension for every CPython found here, fuse the wheels, audit and verify the result
+# make demo-cuda  the same for csrc, the reference extension: with nvcc and torch 2.13, for CPython 3.10 to 3.13
 # make test    all tests
 # make lint    ruff and mypy
 # make docs    write docs/rules.md from the rules of the audit
@@ -6,11 +7,16 @@
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
 PYTHON ?= python3
 VENV := .venv
+comma := ,
+CUDA = $(if $(shell command -v nvcc),,$(comma)cuda)
 
-.PHONY: demo test lint docs clean
+.PHONY: demo demo-cuda test lint docs clean
 
 demo: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.demo
+
+demo-cuda: $(VENV)/.ready-for-cuda
+	@$(VENV)/bin/python -m tools.demo cuda
 
 test: $(VENV)/.ready-for-test
 	@$(VENV)/bin/python -m pytest -n auto $(PYTEST_OPTIONS)
@@ -24,7 +30,11 @@ docs: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.rule_page
 
 $(VENV)/.ready-for-demo: pyproject.toml tools/set-up.sh
-	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable . 'uv>=0.8'
+	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[build]'
+	@touch $@
+
+$(VENV)/.ready-for-cuda: $(VENV)/.ready-for-demo
+	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[build$(CUDA)]' torch==2.13.0 numpy
 	@touch $@
 
 $(VENV)/.ready-for-test: pyproject.toml tools/set-up.sh

@@ -1,107 +1,124 @@
-"""``make demo``: fuse the wheels of the C fixture into one, and import that on all CPythons found here."""
+"""``make demo`` and ``make demo-cuda``: from the sources of a package to a fused wheel that was tried."""
 
 from __future__ import annotations
 
-import logging
+import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from dataclasses import astuple, dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import parse_wheel_filename
-
-from tests import interpreters
-from wheelfuse.target import Target
+from wheelfuse.building.toolchain import find_nvcc
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "demo"
-INPUTS = "fixtures/wheels/wheelfuse_fixture_c-*.whl"
-IMPORT = "import fusec._native as native; assert native.gcd(12, 18) == 6; print(native.__file__)"
+WHEELFUSE = Path(sys.executable).with_name("wheelfuse")
+PREBUILT = "fixtures/wheels/wheelfuse_fixture_c-*.whl"
+TORCH = "torch==2.13.0"
 
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one CPython: the file it loaded, or why it loaded none."""
+class Demo:
+    """What to build, for which CPythons, in which environment; and how to verify the result."""
 
-    target: str
-    python: str
-    loaded: str
-    outcome: str
-
-
-def fuse() -> Path:
-    """Run the main job; returns the one wheel that came of it."""
-    shutil.rmtree(DEMO, ignore_errors=True)
-    print(f"$ wheelfuse merge {INPUTS} -o demo/ --force", flush=True)
-    wheels = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(INPUTS))
-    program = Path(sys.executable).with_name("wheelfuse")
-    done = subprocess.run([program, "merge", *wheels, "-o", "demo/", "--force"], cwd=ROOT)
-    if done.returncode:
-        sys.exit(f"demo: wheelfuse ended with exit status {done.returncode}")
-    (fused,) = DEMO.glob("*.whl")
-    return fused
+    project: str
+    directory: str
+    pythons: tuple[str, ...]
+    verify: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def covers(wheel: Path, target: Target) -> bool:
-    """Whether the tags of *wheel* admit *target*."""
-    tags = parse_wheel_filename(wheel.name)[3]
-    return any((tag.interpreter, tag.abi) == (target.python_tag, str(target)) for tag in tags)
+C = Demo(
+    "fixtures/wheelfuse-fixture-c",
+    "demo",
+    ("--free-threaded",),
+    ("--jobs", "0", "--command", "fusec"),
+)
+CUDA = Demo(
+    "fixtures/wheelfuse-reference",
+    "demo/cuda",
+    ("--exclude", "cp314,cp315"),
+    # torch is what takes long to install, so the wheel is tried on the CPython of this environment alone.
+    ("--python", f"{sys.version_info.major}.{sys.version_info.minor}", "--with", TORCH, "--with", "numpy", "--command",
+     "cd {project} && python -m tests.reference.checks . cpu"),
+    {"WHEELFUSE_REFERENCE_BINDING": "pybind11"},
+)  # fmt: skip
 
 
-def try_on(target: Target, wheel: Path, directory: Path) -> Row:
-    """Install *wheel* into a fresh environment of *target* and import it."""
-    python = str(interpreters.available()[target])
-    if not covers(wheel, target):
-        return Row(str(target), python, "-", "not a target of the wheel")
-    try:
-        env_python = interpreters.environment(target, directory / str(target))
-        interpreters.install(env_python, wheel)
-        loaded = interpreters.run_python(env_python, IMPORT).strip()
-        return Row(str(target), python, Path(loaded).name, "ok")
-    except interpreters.CommandFailed as error:
-        print(error, file=sys.stderr)
-        return Row(str(target), python, "-", "FAILED")
+class Steps:
+    """Commands that are shown, run and timed."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = {**os.environ, **environment}
+        self.taken: list[tuple[str, float]] = []
+
+    def run(self, command: str, *arguments: str) -> None:
+        """Run a command of wheelfuse in the root of the repository; the demo ends if it fails."""
+        print(f"\n$ wheelfuse {command} {' '.join(map(shown, arguments))}", flush=True)
+        begun = time.monotonic()
+        done = subprocess.run([WHEELFUSE, command, *arguments], cwd=ROOT, env=self.environment)
+        self.taken.append((command, time.monotonic() - begun))
+        if done.returncode:
+            sys.exit(f"demo: wheelfuse {command} ended with exit status {done.returncode}")
+
+    def table(self) -> str:
+        """What each step cost."""
+        return "\n".join(f"{command:8} {seconds:7.1f} s" for command, seconds in self.taken)
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as text in columns."""
-    lines = [("target", "interpreter", "loaded file", ""), *map(astuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+def shown(argument: str) -> str:
+    return argument if "*" in argument else shlex.quote(argument)
 
 
-def main() -> int:
-    wheel = fuse()
-    targets = list(interpreters.available())
-    print(f"\nCPythons found on this machine: {', '.join(map(str, targets))}", flush=True)
-    if len(targets) == 1:
-        print("Only one was found: the wheel is installed on this one only. Name more in WHEELFUSE_PYTHONS.")
-    with tempfile.TemporaryDirectory() as scratch:
-        log_commands({str(wheel): "demo/*.whl", interpreters.uv(): "uv", scratch: "environments"})
-        rows = [try_on(target, wheel, Path(scratch)) for target in targets]
-    loaded = sum(row.outcome == "ok" for row in rows)
-    print(f"\n{table(rows)}\n\n{loaded} of {len(rows)} CPythons loaded it from {wheel.relative_to(ROOT)}")
-    return 0 if loaded and not any(row.outcome == "FAILED" for row in rows) else 1
+def found(demo: Demo) -> tuple[list[str], list[str]]:
+    """The CPythons of the project that are on this machine, and those that are not."""
+    asked = [WHEELFUSE, "pythons", "--project", demo.project, *demo.pythons, "--format", "json"]
+    answer = json.loads(subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    here = [row["target"] for row in answer["pythons"] if row["interpreter"]]
+    return here, [row["target"] for row in answer["pythons"] if not row["interpreter"]]
 
 
-def log_commands(shorter: dict[str, str]) -> None:
-    """Print the commands that make environments, install and import; *shorter* names replace long paths."""
+def wheels(pattern: str) -> list[str]:
+    """The files that a pattern matches, as the shell would name them."""
+    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(pattern))
 
-    class Shortened(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            text = f"$ {super().format(record)}"
-            for long, short in shorter.items():
-                text = text.replace(long, short)
-            return text
 
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Shortened())
-    logger = logging.getLogger(interpreters.__name__)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+def play(demo: Demo) -> int:
+    """Run all steps."""
+    shutil.rmtree(ROOT / demo.directory, ignore_errors=True)
+    steps = Steps(demo.environment)
+    steps.run("pythons", "--project", demo.project, *demo.pythons)
+    here, missing = found(demo)
+    if len(here) < 2:
+        print("\nFewer than two CPythons were found: name more in WHEELFUSE_PYTHONS.", flush=True)
+    built = f"{demo.directory}/wheelhouse/*.whl"
+    if demo is C and not shutil.which("cc"):
+        print("\nThere is no C compiler, so the wheels that lie in fixtures/ are fused.", flush=True)
+        built, here = PREBUILT, []
+    else:
+        excluded = ["--exclude", ",".join(missing)] if missing else []
+        options = [*demo.pythons, *excluded, "-d", f"{demo.directory}/wheelhouse"]
+        steps.run("build", demo.project, *options)
+    expect = ["--expect", ",".join(here)] if here else []
+    steps.run("merge", *wheels(built), "-o", f"{demo.directory}/dist", *expect)
+    (fused,) = wheels(f"{demo.directory}/dist/*.whl")
+    steps.run("audit", fused)
+    steps.run("verify", fused, *demo.verify)
+    print(f"\nWhat each step took:\n{steps.table()}\n\n{fused}")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["cuda"]:
+        if not find_nvcc():
+            sys.exit("demo: there is no nvcc; `pip install '.[cuda]'` in .venv brings one")
+        return play(CUDA)
+    return play(C)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

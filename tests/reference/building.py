@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from tests.cuda import nvcc
 from tests.interpreters import available, environment
 from tests.real.download import CACHE
 from wheelfuse.target import Target
@@ -72,6 +73,8 @@ def build(binding: Binding, target: Target = DRIVER, cuda: Literal["required", "
         if not directory.exists():
             with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
                 settings = {"WHEELFUSE_REFERENCE_BINDING": binding, "WHEELFUSE_REFERENCE_CUDA": cuda}
+                if cuda == "required":
+                    settings["CUDA_HOME"] = str(Path(nvcc()).parents[1])
                 command = [sys.executable, "-m", "wheelfuse", "build", PROJECT, "-d", f"{scratch}/wheels"]
                 pythons = ["--python", available()[target], "--python", target.python_version]
                 _run(*command, *pythons, "--torch-python", driver(), **settings)
