@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _TAG = re.compile(r"cp3(\d+)(t?)")
+_NAME = re.compile(r"(?:cp3|3\.)(\d+)(t?)")
 _SUFFIX = re.compile(r"\.cpython-3(\d+)(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
 
 
@@ -29,6 +30,12 @@ class Target:
         if not (match := _TAG.fullmatch(tag)):
             raise ValueError(f"{tag!r} is not a CPython 3 ABI tag such as cp313 or cp313t")
         return cls(int(match[1]), bool(match[2]))
+
+    @classmethod
+    def of_name(cls, name: str) -> Target | None:
+        """The target that people mean by ``3.13t`` or ``cp313t``; None if that is the name of none."""
+        match = _NAME.fullmatch(name)
+        return cls(int(match[1]), bool(match[2])) if match else None
 
     @classmethod
     def of_extension_suffix(cls, suffix: str) -> Target | None:

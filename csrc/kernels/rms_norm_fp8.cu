@@ -264,7 +264,7 @@ struct Launch {
                   Queue queue) const {
     int processors = 0, resident = 0;
     cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, queue.device);
-    if (error == cudaSuccess && shared > 48 * 1024) {  // more must be asked for
+    if (error == cudaSuccess && shared + sizeof(Together) > 48 * 1024) {  // more must be asked for
       error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     }
     if (error == cudaSuccess) {

@@ -8,7 +8,7 @@ import pytest
 
 from wheelfuse.building.diagnosis import diagnosis
 from wheelfuse.building.options import BuildOptions, for_backend, parse_config_settings
-from wheelfuse.building.project import read, without
+from wheelfuse.building.project import Project, without
 from wheelfuse.building.variables import deciding, job_variables
 from wheelfuse.errors import UsageError
 from wheelfuse.interpreters.matrix import MatrixOptions
@@ -16,38 +16,38 @@ from wheelfuse.target import Target
 
 
 def test_a_project() -> None:
-    text = """
-[build-system]
-requires = ["scikit-build-core>=0.10", "Torch==2.*; python_version>'3'", "py_bind11 @ https://x/y.whl"]
-[project]
-name = "x"
-requires-python = ">=3.10"
-[tool.wheelfuse.build]
-pythons = ["3.12"]
-"""
-    project = read(text, "pyproject.toml")
+    requires = [
+        "scikit-build-core>=0.10",
+        "Torch==2.*; python_version>'3'",
+        "py_bind11 @ https://x/y.whl",
+    ]
+    document = {
+        "build-system": {"requires": requires},
+        "project": {"name": "x", "requires-python": ">=3.10"},
+        "tool": {"wheelfuse": {"build": {"pythons": ["3.12"]}}},
+    }
+    project = Project.from_pyproject(document, "pyproject.toml")
     assert (project.name, project.requires_python) == ("x", ">=3.10")
     assert project.requirements(("torch", "Py-Bind11")) == ("scikit-build-core>=0.10",)
     assert project.table == {"pythons": ["3.12"]}
 
 
 def test_a_project_that_says_nothing_has_the_default_backend() -> None:
-    assert read("", "p").requires == ("setuptools >= 40.8.0",)
+    assert Project.from_pyproject({}, "p").requires == ("setuptools >= 40.8.0",)
 
 
 @pytest.mark.parametrize(
-    "text",
+    "document",
     [
-        "[project",
-        "project = 1",
-        "[build-system]\nrequires = 'x'",
-        "[project]\nrequires-python = 3",
-        "[tool]\nwheelfuse=1",
+        {"project": 1},
+        {"build-system": {"requires": "x"}},
+        {"project": {"requires-python": 3}},
+        {"tool": {"wheelfuse": 1}},
     ],
 )
-def test_a_pyproject_that_makes_no_sense(text: str) -> None:
-    with pytest.raises(UsageError, match="pyproject"):
-        read(text, "pyproject.toml")
+def test_a_pyproject_that_makes_no_sense(document: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"pyproject\.toml: "):
+        Project.from_pyproject(document, "pyproject.toml")
 
 
 def test_requirements_that_cannot_be_parsed_are_left_to_the_installer() -> None:

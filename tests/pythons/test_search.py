@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.pythons.machines import fake, headers, script
+from wheelfuse.errors import UsageError
 from wheelfuse.interpreters.probe import Interpreter
-from wheelfuse.interpreters.search import Found, find, named_in_vain
+from wheelfuse.interpreters.search import Found, find, parse_python, require_named
 from wheelfuse.target import Target
 
 CP316, CP317, CP317T = Target(16), Target(17), Target(17, free_threaded=True)
@@ -189,11 +190,33 @@ def test_what_is_named_in_vain_is_told(machine: Path) -> None:
     empty, gone, good = machine / "empty", machine / "gone", fake(machine / "given" / "python3")
     empty.mkdir()
     extra = (empty, gone, good.parent)
-    in_vain = named_in_vain(find(extra), extra)
-    assert {one.path: one.reason for one in in_vain} == {
-        empty: "has no python3 in it, in its bin, or in */bin",
-        gone: "does not exist",
+    with pytest.raises(UsageError) as caught:
+        require_named(find(extra), extra)
+    assert {problem.wheel: problem.what for problem in caught.value.problems} == {
+        str(empty): "has no python3 in it, in its bin, or in */bin",
+        str(gone): "does not exist",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("3.12", Target(12)),
+        ("3.13t", Target(13, free_threaded=True)),
+        ("cp314t", Target(14, free_threaded=True)),
+        ("python3.12", Path("python3.12")),
+        ("/usr/bin/python3", Path("/usr/bin/python3")),
+        ("3.12.1", Path("3.12.1")),
+    ],
+)
+def test_a_python_is_a_version_or_a_path(text: str, meant: Target | Path) -> None:
+    assert parse_python(text) == meant
+
+
+def test_a_file_goes_before_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "3.12").mkdir()
+    assert parse_python("3.12") == Path("3.12")
 
 
 def test_an_interrupt_ends_the_search_and_what_it_runs(machine: Path) -> None:

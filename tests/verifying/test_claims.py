@@ -12,7 +12,7 @@ from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.target import Target
 from wheelfuse.verifying.claims import read_claims
 from wheelfuse.verifying.machine import describe, fits
-from wheelfuse.verifying.options import VerifyOptions, parse_python, parse_requirements
+from wheelfuse.verifying.options import VerifyOptions, parse_requirements
 from wheelfuse.wheel.name import Platform
 
 GLIBC = Platform("x86_64", "glibc", (2, 36))
@@ -88,27 +88,6 @@ def test_which_machines_a_platform_tag_is_for(tag: str, glibc: bool, musl: bool)
 
 def test_machines_are_named() -> None:
     assert [describe(GLIBC), describe(MUSL)] == ["x86_64 with glibc 2.36", "x86_64 with musl"]
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("3.12", Target(12)),
-        ("3.13t", Target(13, free_threaded=True)),
-        ("cp314t", Target(14, free_threaded=True)),
-        ("python3.12", Path("python3.12")),
-        ("/usr/bin/python3", Path("/usr/bin/python3")),
-        ("3.12.1", Path("3.12.1")),
-    ],
-)
-def test_a_python_is_a_version_or_a_path(text: str, meant: Target | Path) -> None:
-    assert parse_python(text) == meant
-
-
-def test_a_file_goes_before_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "3.12").mkdir()
-    assert parse_python("3.12") == Path("3.12")
 
 
 def test_what_to_install_beside_is_a_requirement_or_a_file(

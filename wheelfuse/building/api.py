@@ -13,11 +13,12 @@ from wheelfuse.building import placing, torch
 from wheelfuse.building.jobs import JobResult, Phase, Tell, run_jobs
 from wheelfuse.building.options import BuildOptions
 from wheelfuse.building.plan import Placing, Plan, Setup, make_plan
-from wheelfuse.building.project import Project, read
+from wheelfuse.building.project import Project
 from wheelfuse.building.source import read as read_source
 from wheelfuse.building.toolchain import find_cache
 from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.api import pythons as find_pythons
+from wheelfuse.pyproject import read_pyproject
 
 StrPath = str | os.PathLike[str]
 
@@ -103,7 +104,8 @@ def plan_build(
     """What :func:`build` would do, with the same parameters; it raises the same."""
     _require_frontend()
     root, place = Path(project), Path(directory).absolute()
-    described = read_project(root)
+    pyproject = root / "pyproject.toml"
+    described = Project.from_pyproject(read_pyproject(pyproject), str(pyproject))
     options = (options or BuildOptions()).over(BuildOptions.from_table(described.table))
     found = find_pythons(
         described.requires_python, options.matrix,
@@ -133,22 +135,6 @@ def _torch(named: StrPath | None) -> tuple[torch.Torch | None, tuple[str, ...]]:
         if named or os.environ.get(torch.VARIABLE):
             raise
         return None, (f"jobs get no torch, though there is one: {failure.problems[0].what}",)
-
-
-def read_project(directory: Path) -> Project:
-    """The project in a directory.
-
-    Raises:
-        UsageError: it has no pyproject.toml, or one that makes no sense.
-    """
-    path = directory / "pyproject.toml"
-    try:
-        return read(path.read_text(encoding="utf-8"), str(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        todo = "Name the directory of a project that has one (PEP 518)."
-        raise UsageError(Problem("there is no pyproject.toml", str(directory), todo=todo)) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(Problem(str(error), str(path))) from error
 
 
 def _placing(parallel: int) -> tuple[Placing, tuple[str, ...]]:

@@ -30,8 +30,9 @@ from wheelfuse.building.toolchain import find_cache, find_cuda, find_cxx
 from wheelfuse.building.torch import Torch
 from wheelfuse.building.torch import find as find_torch
 from wheelfuse.errors import JobFailed, Problem, UsageError
+from wheelfuse.interpreters.matrix import Matrix, assign
 from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
-from wheelfuse.interpreters.search import find
+from wheelfuse.interpreters.search import find, parse_python
 from wheelfuse.processes import Finished, run
 from wheelfuse.target import Target
 from wheelfuse.wheel.writer import replacing
@@ -115,14 +116,9 @@ def _checked(sources: Iterable[StrPath]) -> tuple[Path, ...]:
 
 
 def _interpreter(target: StrPath | Target, options: ExtensionOptions) -> Interpreter:
-    try:
-        tag = target if isinstance(target, Target) else Target.parse(os.fspath(target))
-    except ValueError:
-        assert not isinstance(target, Target)
-        # a path, of which links are not resolved: one into an environment is that environment
-        interpreter = _named(Path(target).absolute())
-    else:
-        interpreter = _installed(tag)
+    meant = target if isinstance(target, Target) else parse_python(os.fspath(target))
+    # links are not resolved: one into an environment is that environment
+    interpreter = _installed(meant) if isinstance(meant, Target) else _named(meant.absolute())
     if (oldest := options.oldest) and (interpreter.target < oldest or interpreter.target.free_threaded):
         raise UsageError(
             Problem(
@@ -147,16 +143,11 @@ def _named(path: Path) -> Interpreter:
 
 
 def _installed(target: Target) -> Interpreter:
-    found = find()
-    if interpreter := found.by_target.get(target):
-        return interpreter
-    why = [f"{each.path}: {each.reason}" for each in found.passed_over if each.target == target]
-    raise JobFailed(
-        Problem(
-            "\n".join([f"there is no {target} with headers on this machine", *why]),
-            todo="Name an interpreter by its path, or see `wheelfuse pythons`.",
-        )
-    )
+    (row,) = assign(Matrix("", (target,)), find()).rows
+    if row.interpreter:
+        return row.interpreter
+    todo = "Name an interpreter by its path, or see `wheelfuse pythons`."
+    raise JobFailed(Problem(row.why_not, str(target), todo=todo))
 
 
 def _toolchain(files: Sequence[Path], options: ExtensionOptions, interpreter: Interpreter) -> Toolchain:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wheelfuse.errors import UsageError
-from wheelfuse.interpreters.matrix import KEYS, MatrixOptions
+from wheelfuse.interpreters.matrix import KEYS, TABLE, MatrixOptions
+from wheelfuse.pyproject import strings
 
 ConfigSettings = tuple[tuple[str, tuple[str, ...]], ...]
 """Settings for the build backend (PEP 517): names, each with the values given for it."""
@@ -49,22 +50,14 @@ class BuildOptions:
         """
         known = {*KEYS, *_LISTS, "config-settings", "all-files"}
         if unknown := sorted(set(table) - known):
-            raise UsageError(
-                f"[tool.wheelfuse.build]: unknown {', '.join(unknown)}; there are {', '.join(sorted(known))}"
-            )
-        lists: dict[str, tuple[str, ...]] = {}
-        for key in _LISTS:
-            value = table.get(key, [])
-            if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-                raise UsageError(f"[tool.wheelfuse.build]: {key} is a list of strings")
-            lists[key] = tuple(value)
+            there = f"there are {', '.join(sorted(known))}"
+            raise UsageError(f"{TABLE}: unknown {', '.join(unknown)}; {there}")
         all_files = table.get("all-files", False)
         if not isinstance(all_files, bool):
-            raise UsageError("[tool.wheelfuse.build]: all-files is true or false")
+            raise UsageError(f"{TABLE}: all-files is true or false")
         settings = _settings_of(table.get("config-settings", {}))
-        matrix = MatrixOptions.from_table(table)
-        skipped, environment = (lists[key] for key in _LISTS)
-        return cls(matrix, settings, skipped, environment, all_files)
+        skipped, environment = (strings(table, TABLE, key) for key in _LISTS)
+        return cls(MatrixOptions.from_table(table), settings, skipped, environment, all_files)
 
     def over(self, base: BuildOptions) -> BuildOptions:
         """These options on top of *base*: a config setting given here replaces the one of that name there."""
@@ -102,13 +95,11 @@ def for_backend(settings: ConfigSettings) -> dict[str, str | list[str]]:
 
 def _settings_of(table: Any) -> ConfigSettings:
     if not isinstance(table, dict):
-        raise UsageError("[tool.wheelfuse.build]: config-settings is a table")
+        raise UsageError(f"{TABLE}: config-settings is a table")
     found = []
     for key, value in table.items():
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in values) or not values:
-            raise UsageError(
-                f"[tool.wheelfuse.build]: config-settings.{key} is a string, or a list of strings"
-            )
+            raise UsageError(f"{TABLE}: config-settings.{key} is a string, or a list of strings")
         found.append((key, tuple(values)))
     return tuple(found)

@@ -179,7 +179,7 @@ def _job(
     return Job(
         row.target,
         row.interpreter,
-        _why_not(row),
+        row.why_not,
         _key(row.interpreter, project, source, options, setup, environ),
         work,
         setup.directory / LOGS / f"{row.target}.log",
@@ -206,10 +206,3 @@ def _key(
         project.requirements(options.skip_requirements), options.config_settings, options.isolation,
         deciding({**environ, **torch}, options.environment),
     )  # fmt: skip
-
-
-def _why_not(row: Row) -> str:
-    if row.interpreter:
-        return ""
-    passed_over = "".join(f"\n{unusable.path} {unusable.reason}" for unusable in row.passed_over)
-    return f"there is no interpreter for it on this machine{passed_over}"

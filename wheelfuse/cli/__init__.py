@@ -42,7 +42,8 @@ def cli() -> None:
     a wheel loads, and why not elsewhere.
 
     Exit codes: 0 done, 1 the audit found something, 2 the call makes no sense, 3 an input cannot be trusted or
-    read, 4 the wheels cannot become one without a decision of yours, 5 a build or a verification failed, or the output could not be written.
+    read, 4 the wheels cannot become one without a decision of yours, 5 a build or a verification failed, or the
+    output could not be written.
     """
 
 

@@ -20,13 +20,13 @@ from wheelfuse.building.options import BuildOptions, parse_config_settings
 from wheelfuse.building.plan import Plan
 from wheelfuse.cli import color, refusals, show_error
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.terminal import warn, width
+from wheelfuse.cli.options import json_option, matrix_options, python_option, torch_python_option
+from wheelfuse.cli.terminal import live_output, note, warn, width
 from wheelfuse.errors import JobFailed, Problem, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
-from wheelfuse.target import Target
-from wheelfuse.verifying.options import parse_python
+from wheelfuse.interpreters.search import parse_python, parted
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,8 @@ class Fused:
     "-d", "--directory", default="wheelhouse", type=click.Path(path_type=Path), metavar="DIR",
     help="Where the wheels go, and their logs below it (default: wheelhouse).",
 )  # fmt: skip
-@click.option(
-    "--python", "named", multiple=True, metavar="PATH_OR_VERSION",
-    help="An interpreter or a directory with some, used before all others; or a version (3.12, 3.13t): only those.",
-)  # fmt: skip
-@click.option("--include", multiple=True, metavar="PYTHONS", help="These as well: 3.14t,cp316.")
-@click.option("--exclude", multiple=True, metavar="PYTHONS", help="Not these.")
-@click.option(
-    "--free-threaded/--no-free-threaded", default=None,
-    help="The free-threaded build of each as well, where there is one (default: no).",
-)  # fmt: skip
+@python_option
+@matrix_options
 @click.option("--provision", is_flag=True, help="Let uv install the interpreters that are missing.")
 @click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
@@ -78,10 +70,7 @@ class Fused:
     "--no-isolation", is_flag=True, help="Build in the interpreters as they are, not in fresh environments."
 )
 @click.option("--all-files", is_flag=True, help="Build also from the files that git is told to ignore.")
-@click.option(
-    "--torch-python", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH",
-    help="The interpreter whose torch all jobs compile against (default: WHEELFUSE_TORCH_PYTHON, or the running one).",
-)  # fmt: skip
+@torch_python_option
 @click.option("--no-cache", is_flag=True, help="Do not compile through ccache or sccache.")
 @click.option("--merge", "fuse", is_flag=True, help="Fuse the wheels afterwards, and audit the result.")
 @click.option(
@@ -89,7 +78,7 @@ class Fused:
 )
 @click.option("--force", is_flag=True, help="Let --merge replace an existing wheel.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, run none.")
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@json_option
 @click.option(
     "-q", "--quiet", is_flag=True,
     help="Print nothing but the paths of the wheels (with --merge, of the fused one), and errors.",
@@ -127,20 +116,18 @@ def command(
     with refusals("build", as_json=as_json):
         if (output or force) and not fuse:
             raise UsageError("-o and --force are for --merge")
-        pythons = [parse_python(text) for text in named]
-        only = tuple(one for one in pythons if isinstance(one, Target))
+        extra, only = parted(map(parse_python, named))
         options = BuildOptions(
             MatrixOptions(only, parse_pythons(include), parse_pythons(exclude), free_threaded),
             parse_config_settings(settings), skipped, (), all_files, not no_isolation, not no_cache,
             jobs, timeout, resume,
         )  # fmt: skip
-        extra = [one for one in pythons if isinstance(one, Path)]
         plan = plan_build(
             project, directory, options,
-            interpreters=extra, provision=provision, torch_python=torch_python, on_output=_live(),
+            interpreters=extra, provision=provision, torch_python=torch_python, on_output=live_output(),
         )  # fmt: skip
         if not quiet:
-            _tell(plan)
+            note(plan.notes)
         if dry_run:
             return _show_plan(plan, as_json)
         with _telling(plan, quiet) as tell:
@@ -152,13 +139,6 @@ def command(
         show_error(refusal)
         return refusal.exit_code
     return fused.report.exit_code if fused.report else 0
-
-
-def _live() -> Callable[[bytes], None] | None:
-    """Where uv's words go while it installs interpreters: a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda data: click.echo(data, nl=False, err=True)
 
 
 @contextmanager
@@ -195,11 +175,6 @@ def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fu
         return Fused(merged, report, options)
     except WheelfuseError as refusal:
         return Fused(merged, refusal=refusal)
-
-
-def _tell(plan: Plan) -> None:
-    for note in plan.notes:
-        click.echo(f"note: {note}", err=True)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> int:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.building.options import BuildOptions
 from wheelfuse.cli import refusals
-from wheelfuse.cli.configuration import read_project, read_pyproject
+from wheelfuse.cli.configuration import stated_matrix
+from wheelfuse.cli.options import matrix_options, project_option
+from wheelfuse.cli.terminal import note
 from wheelfuse.errors import Problem, UsageError
-from wheelfuse.interpreters.matrix import MatrixOptions, matrix, parse_pythons
+from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, matrix, parse_pythons
 from wheelfuse.pipelines import buildkite, github, gitlab
 from wheelfuse.pipelines.project import IMAGE, WHEELFUSE, PipelineOptions, Project
-from wheelfuse.target import Target
+from wheelfuse.pyproject import located, read_pyproject
 from wheelfuse.wheel.writer import replacing
 
 SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab": gitlab.pipeline}
@@ -23,23 +24,11 @@ SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab":
 
 @click.command("ci", no_args_is_help=True)
 @click.argument("system", type=click.Choice(tuple(SYSTEMS)))
-@click.option(
-    "--project",
-    default=".",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A pyproject.toml, or the directory it is in, below this one (default: this one).",
-)
+@project_option
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write FILE (default: standard output).")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace FILE.")
-@click.option("--include", multiple=True, metavar="PYTHONS", help="These CPythons as well: 3.14t,cp316.")
-@click.option("--exclude", multiple=True, metavar="PYTHONS", help="Not these.")
-@click.option(
-    "--free-threaded/--no-free-threaded",
-    default=None,
-    help="The free-threaded build of each as well, where there is one (default: no).",
-)
+@matrix_options
 @click.option(
     "--image", default=IMAGE, metavar="IMAGE", help=f"The container image of all jobs (default: {IMAGE})."
 )
@@ -94,22 +83,18 @@ def command(
 
 
 def _read(path: Path, given: MatrixOptions) -> Project:
-    path = path / "pyproject.toml" if path.is_dir() else path
-    stated = read_project(path)
-    chosen = matrix(stated.requires_python, given.over(BuildOptions.from_table(stated.table).matrix))
-    for note in chosen.notes:
-        click.echo(f"note: {note}", err=True)
+    path = located(path)
+    document = read_pyproject(path)
+    chosen = stated_matrix(document, path, given)
+    note(chosen.notes)
     directory = Path(os.path.relpath(path.parent)).as_posix()
-    return Project.from_pyproject(
-        read_pyproject(path), chosen.targets, directory, whole=_whole(stated.requires_python, chosen.targets)
-    )
+    return Project.from_pyproject(document, chosen.targets, directory, whole=_whole(chosen))
 
 
-def _whole(requires_python: str, targets: tuple[Target, ...]) -> bool:
+def _whole(chosen: Matrix) -> bool:
     """Whether the targets are all that Requires-Python, if there is one, admits."""
-    return (
-        bool(requires_python) and matrix(requires_python, MatrixOptions(include=targets)).targets == targets
-    )
+    stated, targets = chosen.requires_python, chosen.targets
+    return bool(stated) and matrix(stated, MatrixOptions(include=targets)).targets == targets
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

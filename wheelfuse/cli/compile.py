@@ -10,6 +10,7 @@ import click
 from wheelfuse.building.commands import ExtensionOptions
 from wheelfuse.building.extension import CompiledExtension, compile_extension
 from wheelfuse.cli import color, refusals
+from wheelfuse.cli.options import json_option, torch_python_option
 from wheelfuse.cli.terminal import width
 
 
@@ -26,12 +27,7 @@ from wheelfuse.cli.terminal import width
     "--name", default="_C", metavar="NAME", help="Of the module: _C (default), or pkg._C for DIR/pkg."
 )
 @click.option("--torch", is_flag=True, help="Compile against torch: see --torch-python.")
-@click.option(
-    "--torch-python",
-    type=click.Path(path_type=Path),
-    metavar="PYTHON",
-    help="The interpreter that has torch (default: WHEELFUSE_TORCH_PYTHON, or the running one).",
-)
+@torch_python_option
 @click.option("--cuda", is_flag=True, help="CUDA's headers and run-time library for .cpp files, too.")
 @click.option(
     "--cuda-arch",
@@ -84,7 +80,7 @@ from wheelfuse.cli.terminal import width
     metavar="SECONDS",
     help="For each file (default: no limit).",
 )
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@json_option
 @click.option("-v", "--verbose", is_flag=True, help="Show the commands, and all that the audit says.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the path of the module.")  # fmt: skip
 def command(

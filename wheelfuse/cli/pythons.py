@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from wheelfuse.building.options import BuildOptions
 from wheelfuse.cli import color, refusals
-from wheelfuse.cli.configuration import read_project
-from wheelfuse.cli.terminal import warn, width
+from wheelfuse.cli.configuration import stated_matrix
+from wheelfuse.cli.options import matrix_options, project_option, python_option
+from wheelfuse.cli.terminal import live_output, note, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.api import located, require_all
 from wheelfuse.interpreters.formats import FORMATS, OF_INTERPRETERS, OF_TARGETS, cmake
-from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, Pythons, matrix, parse_pythons
-from wheelfuse.interpreters.search import VARIABLE
-from wheelfuse.target import Target
-from wheelfuse.verifying.options import parse_python
+from wheelfuse.interpreters.matrix import MatrixOptions, Pythons, parse_pythons
+from wheelfuse.interpreters.search import VARIABLE, parse_python, parted
+from wheelfuse.pyproject import located as pyproject_at
+from wheelfuse.pyproject import read_pyproject
 
 
 @click.command("pythons")
-@click.option(
-    "--project",
-    default=".",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A pyproject.toml, or the directory it is in (default: this one).",
-)
-@click.option(
-    "--python",
-    "named",
-    multiple=True,
-    metavar="PATH_OR_VERSION",
-    help="An interpreter or a directory with some, used before all others; or a version (3.12, 3.13t): only those.",
-)
-@click.option("--include", multiple=True, metavar="PYTHONS", help="These as well: 3.14t,cp316.")
-@click.option("--exclude", multiple=True, metavar="PYTHONS", help="Not these.")
-@click.option(
-    "--free-threaded/--no-free-threaded",
-    default=None,
-    help="The free-threaded build of each as well, where there is one (default: no).",
-)
+@project_option
+@python_option
+@matrix_options
 @click.option("--provision", is_flag=True, help="Let uv install those that are missing.")
 @click.option("--require-all", "strict", is_flag=True, help="Exit with 5 if one is missing.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to print it.")
@@ -76,39 +57,25 @@ def command(
     with refusals("pythons", as_json=form == "json"):
         if separator and form != "cmake":
             raise UsageError("--separator is for --format cmake alone")
-        pythons = [parse_python(text) for text in named]
-        extra = [one for one in pythons if isinstance(one, Path)]
-        only = tuple(one for one in pythons if isinstance(one, Target))
+        extra, only = parted(map(parse_python, named))
         given = MatrixOptions(only, parse_pythons(include), parse_pythons(exclude), free_threaded)
-        stated = read_project(project)
-        targets = matrix(stated.requires_python, given.over(BuildOptions.from_table(stated.table).matrix))
+        path = pyproject_at(project)
+        targets = stated_matrix(read_pyproject(path), path, given)
         if form in OF_TARGETS:
             if provision or strict or extra:
                 raise UsageError(
                     f"--format {form} is for jobs elsewhere: --python, --provision and --require-all "
                     "have no meaning for it"
                 )
-            _tell(targets)
+            note(targets.notes)
             click.echo(OF_TARGETS[form](targets.targets), nl=False)
             return
-        found = located(targets, extra=extra, provision=provision, on_output=_live())
+        found = located(targets, extra=extra, provision=provision, on_output=live_output())
         if form in OF_INTERPRETERS:
             require_all(found)
     _show(found, form, separator or ";", verbose)
     if strict:
         require_all(found)
-
-
-def _live() -> Callable[[bytes], None] | None:
-    """Where uv's words go while it works: a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda data: click.echo(data, nl=False, err=True)
-
-
-def _tell(matrix: Matrix) -> None:
-    for note in matrix.notes:
-        click.echo(f"note: {note}", err=True)
 
 
 def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
@@ -123,7 +90,7 @@ def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
 
         text = pythons_text(found, width=width(), color=color(sys.stdout), verbose=verbose)
     else:
-        _tell(found.matrix)
+        note(found.matrix.notes)
         text = (
             cmake(found.interpreters, separator)
             if form == "cmake"

@@ -43,6 +43,19 @@ def progress(
         yield advance
 
 
+def live_output() -> Callable[[bytes], None] | None:
+    """Where a program that wheelfuse runs may print while it works: a terminal; None in a log or a pipe."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda data: click.echo(data, nl=False, err=True)
+
+
+def note(notes: Iterable[str]) -> None:
+    """What was assumed, on stderr."""
+    for text in notes:
+        click.echo(f"note: {text}", err=True)
+
+
 def warn(warnings: Iterable[Problem]) -> None:
     """What deserves attention, on stderr."""
     for warning in warnings:

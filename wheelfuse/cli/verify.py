@@ -8,17 +8,13 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import color, refusals
+from wheelfuse.cli.options import json_option
 from wheelfuse.cli.terminal import names, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.options import parse_missing
+from wheelfuse.interpreters.search import parse_python
 from wheelfuse.verifying.api import verify
-from wheelfuse.verifying.options import (
-    COMMAND_TIMEOUT,
-    IMPORT_TIMEOUT,
-    VerifyOptions,
-    parse_python,
-    parse_requirements,
-)
+from wheelfuse.verifying.options import COMMAND_TIMEOUT, IMPORT_TIMEOUT, VerifyOptions, parse_requirements
 from wheelfuse.verifying.results import Verification
 
 _SECONDS = click.FloatRange(min=0, min_open=True)
@@ -91,7 +87,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     metavar="DIR",
     help="Leave the environments in DIR.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print one line for each wheel, and errors.")
 def command(
     wheels: tuple[str, ...],

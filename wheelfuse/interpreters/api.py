@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from wheelfuse.errors import JobFailed, Problem, UsageError
+from wheelfuse.errors import JobFailed, Problem
 from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, Pythons, Row, assign, matrix
 from wheelfuse.interpreters.provision import provision as install
-from wheelfuse.interpreters.search import find, named_in_vain
+from wheelfuse.interpreters.search import find, require_named
 
 
 def pythons(
@@ -42,8 +42,7 @@ def located(
     """As `pythons`, of a matrix that is known."""
     extra = tuple(extra)
     found = find(extra)
-    if in_vain := named_in_vain(found, extra):
-        raise UsageError(Problem(f"{one.path} {one.reason}") for one in in_vain)
+    require_named(found, extra)
     result = assign(matrix, found)
     if provision and result.missing:
         install(result.missing, on_output=on_output)
@@ -63,7 +62,5 @@ def require_all(pythons: Pythons) -> None:
 
 
 def _absent(row: Row) -> Problem:
-    passed_over = "".join(f"\n    {u.path} {u.reason}" for u in row.passed_over)
-    what = f"{row.target}: there is no interpreter for it on this machine{passed_over}"
     todo = f"Install one, by --provision or otherwise, name it with --python, or leave it out: --exclude {row.target}"
-    return Problem(what, todo=todo)
+    return Problem(row.why_not, str(row.target), todo=todo)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,16 +12,19 @@ from wheelfuse.abi.cpython import has_table, newest_known
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import OLDEST, Interpreter, Unusable
 from wheelfuse.interpreters.search import Found, choose
+from wheelfuse.pyproject import strings
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.requires_python import admits
 
 OLDEST_ASSUMED = Target(10)
 """The first CPython where Requires-Python states none: those before have reached their end of life."""
 
-KEYS = frozenset({"pythons", "include", "exclude", "free-threaded"})
-"""The keys of ``[tool.wheelfuse.build]`` that decide the matrix."""
+TABLE = "[tool.wheelfuse.build]"
+"""The table of pyproject.toml that says how a project is built, as messages name it."""
 
-_SPELLING = re.compile(r"(?:cp3|3\.)(\d+)(t?)")
+_LISTS = ("pythons", "include", "exclude")
+KEYS = frozenset({*_LISTS, "free-threaded"})
+"""The keys of that table that decide the matrix."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,12 @@ class MatrixOptions:
         Raises:
             UsageError: a value of the wrong kind.
         """
-        lists = {}
-        for key in ("pythons", "include", "exclude"):
-            value = table.get(key, [])
-            if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-                raise UsageError(
-                    f'[tool.wheelfuse.build]: {key} is a list of CPythons such as ["3.12", "cp314t"]'
-                )
-            lists[key] = parse_pythons(value)
+        what = 'CPythons such as ["3.12", "cp314t"]'
+        named, include, exclude = (parse_pythons(strings(table, TABLE, key, of=what)) for key in _LISTS)
         free_threaded = table.get("free-threaded")
         if not isinstance(free_threaded, bool | None):
-            raise UsageError("[tool.wheelfuse.build]: free-threaded is true or false")
-        return cls(**lists, free_threaded=free_threaded)
+            raise UsageError(f"{TABLE}: free-threaded is true or false")
+        return cls(named, include, exclude, free_threaded)
 
     def over(self, base: MatrixOptions) -> MatrixOptions:
         """These options on top of *base*: if these name exactly the CPythons, the others say nothing about them."""
@@ -89,6 +85,14 @@ class Row:
     target: Target
     interpreter: Interpreter | None
     passed_over: tuple[Unusable, ...] = ()
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no interpreter, what was passed over in lines of its own; empty if there is one."""
+        if self.interpreter:
+            return ""
+        passed_over = "".join(f"\n    {one.path} {one.reason}" for one in self.passed_over)
+        return f"there is no interpreter for it on this machine{passed_over}"
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,10 @@ def parse_pythons(texts: Iterable[str]) -> tuple[Target, ...]:
         UsageError: one of them is no CPython.
     """
     found = set()
-    for part in (part.strip() for text in texts for part in text.split(",")):
-        if match := _SPELLING.fullmatch(part):
-            found.add(Target(int(match[1]), bool(match[2])))
-        elif part:
+    for part in filter(None, (part.strip() for text in texts for part in text.split(","))):
+        if not (target := Target.of_name(part)):
             raise UsageError(f"{part!r} is not a CPython such as 3.12, cp312, 3.14t or cp314t")
+        found.add(target)
     return tuple(sorted(found))
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import TIMEOUT, Interpreter, Unusable, probe
 from wheelfuse.target import Target
 
@@ -82,10 +83,31 @@ def choose(interpreters: Iterable[Interpreter], passed_over: Iterable[Unusable] 
     return Found(tuple(best[target] for target in sorted(best)), tuple(twins), tuple(passed_over))
 
 
-def named_in_vain(found: Found, extra: Iterable[Path]) -> tuple[Unusable, ...]:
-    """Those of the paths given to `find` that are no usable interpreter, and have none in them."""
+def require_named(found: Found, extra: Iterable[Path]) -> None:
+    """Nothing, if each of the paths given to `find` is a usable interpreter, or has one in it.
+
+    Raises:
+        UsageError: some are not; every one is told.
+    """
     named = {_absolute(path) for path in extra}
-    return tuple(one for one in found.passed_over if one.source == GIVEN and one.path in named)
+    if in_vain := [one for one in found.passed_over if one.source == GIVEN and one.path in named]:
+        todo = "--python takes an interpreter, a directory with some, or a version (3.13t)."
+        raise UsageError(Problem(one.reason, str(one.path), todo=todo) for one in in_vain)
+
+
+def parse_python(text: str) -> Path | Target:
+    """Which CPython is meant: a path, or a version (``3.13t``, ``cp313t``), unless a file has that name."""
+    target = Target.of_name(text)
+    return target if target and not Path(text).exists() else Path(text)
+
+
+def parted(pythons: Iterable[Path | Target]) -> tuple[tuple[Path, ...], tuple[Target, ...]]:
+    """The paths and the targets among the CPythons that a user named."""
+    pythons = tuple(pythons)
+    return (
+        tuple(one for one in pythons if isinstance(one, Path)),
+        tuple(one for one in pythons if isinstance(one, Target)),
+    )
 
 
 def _answers(candidates: list[Candidate], timeout: float) -> list[Interpreter | Unusable]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from wheelfuse import __version__
 from wheelfuse.errors import Problem, UsageError
+from wheelfuse.pyproject import distribution, strings, table
 from wheelfuse.target import Target
 
 IMAGE = "quay.io/pypa/manylinux_2_28_x86_64"
@@ -56,7 +55,7 @@ class Project:
             UsageError: it has no valid name, a value is of the wrong kind, or *directory* is outside the repository.
         """
         path = f"{directory}/pyproject.toml".removeprefix("./")
-        project, build = _table(document, "project", path), _table(document, "build-system", path)
+        project, build = table(document, path, "project"), table(document, path, "build-system")
         name = project.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             said = "is missing" if name is None else f"{name!r} is no name of a distribution"
@@ -65,10 +64,8 @@ class Project:
         if not _DIRECTORY.fullmatch(directory) or not directory.isprintable():
             todo = "Run wheelfuse in the root of the repository, and name the project relative to it."
             raise UsageError(Problem("is not within this directory", path, todo=todo))
-        requires = _names(
-            (*_strings(build, "requires", path), *_strings(project, "dependencies", path)), path
-        )
-        dynamic = "version" in _strings(project, "dynamic", path)
+        requires = _names(path, strings(build, path, "requires"), strings(project, path, "dependencies"))
+        dynamic = "version" in strings(project, path, "dynamic")
         return cls(name, targets, directory, whole, requires, dynamic)
 
     @property
@@ -100,30 +97,8 @@ class PipelineOptions:
             raise UsageError(f"--image {self.image!r} is not the name of a container image")
 
 
-def distribution(requirement: str) -> str:
-    """The normalised name of the distribution that a requirement (PEP 508) is for; empty if it is something else."""
-    try:
-        return canonicalize_name(Requirement(requirement).name)
-    except InvalidRequirement:
-        return ""
-
-
-def _table(document: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
-    value = document.get(key, {})
-    if not isinstance(value, Mapping):
-        raise UsageError(Problem(f"{key} must be a table", path))
-    return value
-
-
-def _strings(table: Mapping[str, Any], key: str, path: str) -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise UsageError(Problem(f"{key} is a list of strings", path))
-    return tuple(value)
-
-
-def _names(requirements: Iterable[str], path: str) -> frozenset[str]:
-    names = {text: distribution(text) for text in requirements}
+def _names(path: str, *requirements: Iterable[str]) -> frozenset[str]:
+    names = {text: distribution(text) for text in chain(*requirements)}
     if unknown := [text for text, name in names.items() if not name]:
         raise UsageError(Problem(f"{unknown[0]!r} is no requirement", path))
     return frozenset(names.values())

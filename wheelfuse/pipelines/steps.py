@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wheelfuse.pipelines.project import IMAGE, PipelineOptions, Project, distribution
+from wheelfuse.pipelines.project import IMAGE, PipelineOptions, Project
+from wheelfuse.pyproject import distribution
 
 BUILT, WHEELHOUSE, DIST = "built", "wheelhouse", "dist"
 """Directories: wheels as built; repaired, one per CPython; the fused one."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import Interpreter, Unusable
-from wheelfuse.interpreters.search import GIVEN, find, named_in_vain
+from wheelfuse.interpreters.search import GIVEN, find, parted, require_named
 from wheelfuse.target import Target
 from wheelfuse.verifying.claims import Claims
 from wheelfuse.verifying.options import VerifyOptions
@@ -41,9 +39,9 @@ class Machine:
             )
         if target in self.interpreters:
             return ""
-        name = f"{target.python_version}{'t' * target.free_threaded}"
         others = [f"{one.path} {one.reason}" for one in self.passed_over if one.target == target]
-        return f"no CPython {name} on this machine" + "".join(f" ({other})" for other in others[:1])
+        passed_over = "".join(f" ({other})" for other in others[:1])
+        return f"no CPython {target.python_name} on this machine{passed_over}"
 
 
 def look_around(options: VerifyOptions) -> Machine:
@@ -52,22 +50,19 @@ def look_around(options: VerifyOptions) -> Machine:
     Raises:
         UsageError: one that the user named is not usable.
     """
-    paths = [one for one in options.pythons if isinstance(one, Path)]
+    paths, targets = parted(options.pythons)
     found = find(paths, headers=False)
-    if in_vain := named_in_vain(found, paths):
-        todo = "--python takes an interpreter, an environment, or a version (3.13t)."
-        raise UsageError(Problem(one.reason, str(one.path), todo=todo) for one in in_vain)
+    require_named(found, paths)
     platform = next((one.platform for one in found.interpreters), None)
     if not options.pythons:
         return Machine(found.by_target, None, platform, found.passed_over)
-    named = {one for one in options.pythons if isinstance(one, Target)}
-    use = {t: one for t, one in found.by_target.items() if t in named or one.source == GIVEN}
+    use = {t: one for t, one in found.by_target.items() if t in targets or one.source == GIVEN}
     warnings = tuple(
         f"{twin.path} is not used: --python names another {twin.target} before it"
         for twin in found.twins
         if twin.source == GIVEN
     )
-    return Machine(use, frozenset(named | use.keys()), platform, found.passed_over, warnings)
+    return Machine(use, frozenset({*targets, *use}), platform, found.passed_over, warnings)
 
 
 def fits(platforms: tuple[str, ...], machine: Platform) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +41,6 @@ class VerifyOptions:
     def allows_missing(self, target: Target, module: str) -> bool:
         """Whether the user accepts that *target* has no file for *module*."""
         return not {str(target), f"{target}:{module}"}.isdisjoint(self.allow_missing)
-
-
-def parse_python(text: str) -> Path | Target:
-    """Which CPython is meant: a path, or a version (``3.13t``, ``cp313t``), unless a file has that name."""
-    match = re.fullmatch(r"(?:3\.|cp3)(\d+t?)", text)
-    return Target.parse(f"cp3{match[1]}") if match and not Path(text).exists() else Path(text)
 
 
 def parse_requirements(texts: Iterable[str]) -> tuple[str, ...]:
