@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 SCHEMAS = {"github": "github-workflows", "buildkite": "buildkite", "gitlab": "gitlab-ci"}
@@ -53,16 +53,8 @@ def with_publishing(text: str) -> str:
 
 def refused(schema: str, *paths: Path) -> str:
     """Why the published schema does not admit files; empty if it does."""
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        f"vendor.{schema}",
-        *map(str, paths),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout + done.stderr if done.returncode else ""
+    done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", f"vendor.{schema}", *map(str, paths)])
+    return done.output if done.exit_code else ""
 
 
 def jobs(system: str, text: str) -> dict[str, Job]:

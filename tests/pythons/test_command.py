@@ -200,7 +200,7 @@ def test_a_version_alone_restricts_and_a_path_is_preferred(project: Path, machin
 def test_a_path_that_is_no_interpreter_is_refused(project: Path, machine: Path) -> None:
     code, out, err = pythons(project, "--python", machine / "gone")
     assert (code, out) == (2, "")
-    assert f"{machine}/gone does not exist" in err
+    assert f"{machine}/gone: does not exist\n    --python takes an interpreter" in err
 
 
 def test_a_path_in_the_variable_that_is_no_interpreter_is_warned_of(
@@ -240,7 +240,7 @@ def test_no_project_is_told(machine: Path) -> None:
     code, _, err = pythons(machine / "nowhere")
     assert code == 2
     assert "there is no such file" in err
-    assert "--project PATH" in err
+    assert "Name the directory of a project" in err
 
 
 def test_a_bad_specifier_is_an_input_that_cannot_be_read(machine: Path) -> None:

@@ -141,6 +141,10 @@ class Plan:
         return tuple(map(shlex.join, lines))
 
 
+BUILD_DIRECTORY = ".wheelfuse-build"
+"""Where scikit-build-core builds, in a job's copy of the sources, if the project does not say where."""
+
+
 def make_plan(
     project: Project,
     source: Source,
@@ -172,9 +176,11 @@ def _job(
     work = setup.work / str(row.target)
     copy = setup.common_source if setup.placing is Placing.ONE_BY_ONE else work / "source"
     apart = setup.placing is Placing.APART
+    seen = copy if apart else setup.common_source
     variables = job_variables(
         environ, row.target, cores=setup.cores, epoch=source.epoch, launcher=setup.launcher, torch=setup.torch,
         moved=copy if apart else None,
+        build_directory=None if project.states_build_directory else seen / BUILD_DIRECTORY,
     )  # fmt: skip
     return Job(
         row.target,
@@ -184,7 +190,7 @@ def _job(
         work,
         setup.directory / LOGS / f"{row.target}.log",
         copy,
-        copy if apart else setup.common_source,
+        seen,
         variables,
     )
 

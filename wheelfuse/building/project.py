@@ -23,6 +23,8 @@ class Project:
     requires_python: str
     requires: tuple[str, ...]
     table: Mapping[str, Any]
+    states_build_directory: bool = False
+    """Whether it tells scikit-build-core where to build."""
 
     @classmethod
     def from_pyproject(cls, document: Mapping[str, Any], path: str) -> Project:
@@ -37,7 +39,8 @@ class Project:
             raise UsageError(Problem("project.requires-python is not a string", path))
         requires = strings(system, path, "requires", default=_ASSUMED, of="requirements")
         own = table(document, path, "tool", "wheelfuse", "build")
-        return cls(str(project.get("name", "")), stated, requires, own)
+        scikit_build = table(document, path, "tool", "scikit-build")
+        return cls(str(project.get("name", "")), stated, requires, own, "build-dir" in scikit_build)
 
     def requirements(self, skipped: tuple[str, ...]) -> tuple[str, ...]:
         """What to install before the backend is asked anything, without the distributions *skipped*."""

@@ -35,15 +35,18 @@ def job_variables(
     launcher: Path | None = None,
     torch: Torch | None = None,
     moved: Path | None = None,
+    build_directory: Path | None = None,
 ) -> dict[str, str]:
     """What a job gets in addition to the variables *given*, which win where they say the same thing.
 
     *cores* is the share of the job, *launcher* the compile cache, *epoch* the time to be stamped on files (seconds
-    since 1970). *moved* is where this job sees the sources, if other jobs see them elsewhere.
+    since 1970). *moved* is where this job sees the sources, if other jobs see them elsewhere. *build_directory* is for
+    scikit-build-core, which else takes a new one each time, whose name no compile cache has seen.
     """
     wanted = {
         **dict.fromkeys(_CORES, str(cores)),
         **(dict.fromkeys(_LAUNCHERS, str(launcher)) if launcher else {}),
+        **({"SKBUILD_BUILD_DIR": str(build_directory)} if build_directory else {}),
         "SOURCE_DATE_EPOCH": str(epoch),
         "GIT_OPTIONAL_LOCKS": "0",  # jobs look at one repository, none may write to it
     }

@@ -97,9 +97,9 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
             raise CannotWrite(f"could not write: {_told(error)}; nothing is left of the output") from error
     except WheelfuseError as refusal:
         if as_json:
-            from wheelfuse.report.json import refusal_to_json
+            from wheelfuse.report.document import dumped, refusal_document
 
-            click.echo(refusal_to_json(command, refusal))
+            click.echo(dumped(refusal_document(command, refusal)))
         raise
 
 

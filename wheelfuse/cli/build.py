@@ -182,7 +182,7 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
     from wheelfuse.report.build_text import plan_text
 
     absent = [Problem(job.why_not, str(job.target)) for job in plan.jobs if not job.interpreter]
-    click.echo(plan_to_json(plan, absent) if as_json else plan_text(plan), nl=False)
+    click.echo(plan_to_json(plan, absent) if as_json else plan_text(plan))
     if not absent:
         return 0
     show_error(error := JobFailed(absent))
@@ -218,15 +218,16 @@ def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
 
 
 def _show_json(outcome: BuildOutcome, fused: Fused) -> None:
-    from wheelfuse.report.audit_formats import audit_as
+    from wheelfuse.report.audit_json import audit_document
     from wheelfuse.report.build_json import build_to_json
-    from wheelfuse.report.json import outcome_to_json, refusal_to_json
+    from wheelfuse.report.document import refusal_document
+    from wheelfuse.report.json import outcome_document
 
     error = outcome.error or fused.refusal
-    merged = outcome_to_json(fused.merge) if fused.merge else ""
+    merged = outcome_document(fused.merge) if fused.merge else None
     if fused.refusal and not merged:
-        merged = refusal_to_json("merge", fused.refusal)
+        merged = refusal_document("merge", fused.refusal)
     rules = applied_rules(fused.options) if fused.options else ()
-    audited = audit_as("json", fused.report, rules) if fused.report else ""
+    audited = audit_document(fused.report, rules) if fused.report else None
     problems = error.problems if error else ()
-    click.echo(build_to_json(outcome, problems, merge=merged, audit=audited), nl=False)
+    click.echo(build_to_json(outcome, problems, merge=merged, audit=audited))

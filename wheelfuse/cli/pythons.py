@@ -84,7 +84,7 @@ def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
     if form == "json":
         from wheelfuse.report.pythons_json import pythons_to_json
 
-        text = pythons_to_json(found)
+        text = f"{pythons_to_json(found)}\n"
     elif form == "text":
         from wheelfuse.report.pythons_text import pythons_text
 

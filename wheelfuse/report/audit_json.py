@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +12,19 @@ from wheelfuse.auditing.report import Answer, Report, SubjectReport
 from wheelfuse.auditing.road import Road
 from wheelfuse.auditing.rules import Entry
 from wheelfuse.report.audit_parts import fails
+from wheelfuse.report.document import dumped
 
 AUDIT = "wheelfuse/audit/1"
 
 
 def audit_to_json(report: Report, rules: Sequence[Entry]) -> str:
     """All that was found, with the *rules* that were applied. Paths are as they are in the input."""
-    document = {
+    return dumped(audit_document(report, rules))
+
+
+def audit_document(report: Report, rules: Sequence[Entry]) -> dict[str, Any]:
+    """The same as a value."""
+    return {
         "schema": AUDIT,
         "ok": not report.failed,
         "tool": {"name": "wheelfuse", "version": __version__},
@@ -43,7 +47,6 @@ def audit_to_json(report: Report, rules: Sequence[Entry]) -> str:
         ],
         "errors": [],
     }
-    return dumped(document)
 
 
 def _subject(report: Report, subject: SubjectReport) -> dict[str, Any]:
@@ -126,9 +129,3 @@ def _road(road: Road) -> dict[str, Any]:
         "left": road.left,
         "advice": list(road.advice),
     }
-
-
-def dumped(document: dict[str, Any]) -> str:
-    """*document* as JSON that UTF-8 can hold, also where names of files are not valid in it."""
-    text = json.dumps(document, indent=1, ensure_ascii=False)
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -15,8 +15,8 @@ from wheelfuse.auditing.finding import Finding, NotRun, Severity
 from wheelfuse.auditing.report import Report, SubjectReport, Suppressed
 from wheelfuse.auditing.rules import Entry
 from wheelfuse.auditing.subject import Kind
-from wheelfuse.report.audit_json import dumped
 from wheelfuse.report.audit_parts import printable, verdict
+from wheelfuse.report.document import dumped
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

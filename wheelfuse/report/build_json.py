@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wheelfuse.building.api import BuildOutcome
@@ -11,30 +10,36 @@ from wheelfuse.building.jobs import JobResult
 from wheelfuse.building.plan import Job, Plan
 from wheelfuse.building.torch import Torch
 from wheelfuse.errors import Problem
+from wheelfuse.report.document import dumped, problems_document
 
 BUILD = "wheelfuse/build/1"
 
+Document = Mapping[str, Any] | None
+
 
 def build_to_json(
-    outcome: BuildOutcome, problems: Iterable[Problem] = (), *, merge: str = "", audit: str = ""
+    outcome: BuildOutcome, problems: Iterable[Problem] = (), *, merge: Document = None, audit: Document = None
 ) -> str:
     """What ``wheelfuse build --json`` prints. *problems* is what failed, *merge* and *audit* the documents of what
     came after, if they did."""
-    problems = tuple(problems)
     jobs = [
         {**_job(job, outcome.plan), **_result(result)}
         for job, result in zip(outcome.plan.jobs, outcome.jobs, strict=True)
     ]
-    return _document(outcome.plan, jobs, problems, merge, audit)
+    return _dumped(outcome.plan, jobs, tuple(problems), merge, audit)
 
 
 def plan_to_json(plan: Plan, problems: Iterable[Problem] = ()) -> str:
     """What ``wheelfuse build --dry-run --json`` prints."""
-    return _document(plan, [{**_job(job, plan), **_PLANNED} for job in plan.jobs], tuple(problems), "", "")
+    return _dumped(plan, [{**_job(job, plan), **_PLANNED} for job in plan.jobs], tuple(problems))
 
 
-def _document(
-    plan: Plan, jobs: list[dict[str, Any]], problems: tuple[Problem, ...], merge: str, audit: str
+def _dumped(
+    plan: Plan,
+    jobs: Sequence[Mapping[str, Any]],
+    problems: Sequence[Problem],
+    merge: Document = None,
+    audit: Document = None,
 ) -> str:
     source, setup = plan.source, plan.setup
     document = {
@@ -57,14 +62,11 @@ def _document(
         "torch": _torch(setup.torch) if setup.torch else None,
         "notes": list(plan.notes),
         "jobs": jobs,
-        "merge": json.loads(merge) if merge else None,
-        "audit": json.loads(audit) if audit else None,
-        "errors": [
-            {"wheel": each.wheel, "member": each.member, "what": each.what, "todo": each.todo}
-            for each in problems
-        ],
+        "merge": merge,
+        "audit": audit,
+        "errors": problems_document(problems),
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return dumped(document)
 
 
 def _job(job: Job, plan: Plan) -> dict[str, Any]:

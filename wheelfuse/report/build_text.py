@@ -23,7 +23,7 @@ def event_line(event: JobEvent) -> str:
 
 def _ending(result: JobResult) -> str:
     if result.phase is Phase.FAILED:
-        return f"FAILED after {result.seconds:.1f} s: {printable(result.reason.partition(chr(10))[0])}"
+        return f"FAILED after {result.seconds:.1f} s: {_first_line(result.reason)}"
     wheel = f"{result.wheel.name if result.wheel else ''} {human_size(result.size)}"
     if result.phase is Phase.KEPT:
         return f"there already -> {wheel}"
@@ -59,7 +59,7 @@ def _first_line(text: str) -> str:
 
 def plan_text(plan: Plan) -> str:
     """The commands of a build, as lines for a shell."""
-    return "\n".join(_plan_lines(plan)) + "\n"
+    return "\n".join(_plan_lines(plan))
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wheelfuse import __version__
 from wheelfuse.building.extension import CompiledExtension
-from wheelfuse.report.audit_json import dumped
+from wheelfuse.report.document import dumped
 
 COMPILE = "wheelfuse/compile/1"
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wheelfuse.errors import Problem, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome
 from wheelfuse.fuse.model import Conflict, Fate, Loss, Lost
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
+from wheelfuse.report.document import dumped, problems_document
 from wheelfuse.wheel.record import hex_digest
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -21,9 +20,14 @@ SPLIT = "wheelfuse/split/1"
 
 def outcome_to_json(outcome: MergeOutcome) -> str:
     """What ``wheelfuse merge --json`` prints: the plan, and the wheel if one was written."""
+    return dumped(outcome_document(outcome))
+
+
+def outcome_document(outcome: MergeOutcome) -> dict[str, Any]:
+    """The same as a value."""
     plan, error = outcome.plan, outcome.plan.error()
     written = outcome.written
-    document = {
+    return {
         "schema": MERGE,
         "ok": error is None,
         "inputs": [{"name": name, "size": size} for name, size in outcome.inputs],
@@ -49,8 +53,8 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
             {"target": lost.label, **_loss(lost.loss)} for lost in (*plan.lost, *_stripped(plan))
         ],
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
-        "errors": _problems(error.problems if error else ()),
-        "warnings": _problems(outcome.warnings),
+        "errors": problems_document(error.problems if error else ()),
+        "warnings": problems_document(outcome.warnings),
         "debug_bytes": plan.debug_bytes,
         "stripped": {
             "files": plan.stripping.files,
@@ -70,7 +74,6 @@ def outcome_to_json(outcome: MergeOutcome) -> str:
             "largest_input": max(size for _, size in outcome.inputs),
         },
     }
-    return _dump(document)
 
 
 def _stripped(plan: Plan) -> Iterator[Lost]:
@@ -104,14 +107,9 @@ def _device_code(outcome: MergeOutcome) -> dict[str, Any]:
     }
 
 
-def refusal_to_json(command: str, error: WheelfuseError) -> str:
-    """What a command (``merge``, ``split``, ``audit``) prints as JSON when it did not get to an outcome."""
-    return _dump({"schema": f"wheelfuse/{command}/1", "ok": False, "errors": _problems(error.problems)})
-
-
 def split_to_json(wheels: Iterable[SplitWheel]) -> str:
     """What ``wheelfuse split --json`` prints."""
-    return _dump(
+    return dumped(
         {
             "schema": SPLIT,
             "ok": True,
@@ -148,11 +146,3 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
         "strategies": list(conflict.strategies),
         "details": list(conflict.details),
     }
-
-
-def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    return [{"wheel": p.wheel, "member": p.member, "what": p.what, "todo": p.todo} for p in problems]
-
-
-def _dump(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False)

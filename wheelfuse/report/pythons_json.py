@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from wheelfuse.interpreters.matrix import Pythons, Row
 from wheelfuse.interpreters.probe import Interpreter, Unusable
+from wheelfuse.report.document import dumped
 
 PYTHONS = "wheelfuse/pythons/1"
 
 
 def pythons_to_json(pythons: Pythons) -> str:
     """What ``wheelfuse pythons --format json`` prints."""
-    document = {
-        "schema": PYTHONS,
-        "ok": not pythons.missing,
-        "errors": [],
-        "requires_python": pythons.matrix.requires_python,
-        "notes": list(pythons.matrix.notes),
-        "pythons": [_row(row) for row in pythons.rows],
-        "twins": [_interpreter(twin) for twin in pythons.twins],
-        "passed_over": [_unusable(unusable) for unusable in pythons.others],
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return dumped(
+        {
+            "schema": PYTHONS,
+            "ok": not pythons.missing,
+            "errors": [],
+            "requires_python": pythons.matrix.requires_python,
+            "notes": list(pythons.matrix.notes),
+            "pythons": [_row(row) for row in pythons.rows],
+            "twins": [_interpreter(twin) for twin in pythons.twins],
+            "passed_over": [_unusable(unusable) for unusable in pythons.others],
+        }
+    )
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wheelfuse import __version__
-from wheelfuse.report.audit_json import dumped
+from wheelfuse.report.document import dumped
 from wheelfuse.verifying.results import Result, Trial, Verification, VerifiedWheel
 
 VERIFY = "wheelfuse/verify/1"
