@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shlex
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
-from wheelfuse.interpreters.probe import Interpreter
+from wheelfuse import processes
+from wheelfuse.interpreters import environments
+from wheelfuse.interpreters.probe import TIMEOUT, Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find
 from wheelfuse.target import Target
 
 OLDEST = Target(10)
 """The oldest CPython that tests run on, the oldest that wheelfuse itself supports."""
 
-_log = logging.getLogger(__name__)
 _exercised: set[Target] = set()
+_answers: dict[tuple[Path, int], Interpreter | Unusable] = {}
 
 
 class CommandFailed(RuntimeError):
@@ -53,37 +53,27 @@ def environment(target: Target, directory: Path) -> Path:
     """Create a fresh virtual environment for *target* in *directory*; returns the path of its interpreter.
 
     Raises:
-        CommandFailed: uv could not create it.
+        JobFailed: it could not be created.
     """
-    python = available()[target]
-    directory = directory.absolute()
     _exercised.add(target)
-    _run([uv(), "venv", "--no-config", "--offline", "--no-project", "--python", str(python), str(directory)])
-    return directory / "bin" / "python"
+    return environments.create(available()[target], directory).python
 
 
-def install(
-    env_python: Path,
-    wheel: Path,
-    *,
-    installer: Literal["uv", "pip"] = "uv",
-    offline: bool = True,
-    no_deps: bool = True,
-) -> None:
-    """Install *wheel* into the environment of *env_python*, with uv or with the pip of the running Python.
+def install(env_python: Path, wheel: Path, *, installer: Literal["uv", "pip"] = "uv") -> None:
+    """Install *wheel* alone into the environment of *env_python*, with uv or with the pip of the running Python.
 
     Raises:
         CommandFailed: the installer refused the wheel or failed.
     """
-    python, file = str(env_python.absolute()), str(wheel.absolute())
-    options = ["--no-deps"] if no_deps else []
+    python, file = env_python.absolute(), str(wheel.absolute())
     if installer == "uv":
-        # uv knows a local wheel by path and modification time, and tests write many wheels in one second
-        options += ["--no-config", "--no-cache", *(["--offline"] if offline else [])]
-        _run([uv(), "pip", "install", "--python", python, *options, file])
+        environment = environments.Environment(python.parents[1], python)
+        done = environments.install(environment, [file], no_deps=True, offline=True, cached=False)
+        if not done.ok:
+            raise CommandFailed(f"{file}: uv {done.why()}\n{done.output}")
     else:
-        options += ["--disable-pip-version-check", "--no-input", *(["--no-index"] if offline else [])]
-        _run([sys.executable, "-m", "pip", "--python", python, "install", *options, file])
+        options = ["--no-deps", "--disable-pip-version-check", "--no-input", "--no-index"]
+        _run([sys.executable, "-m", "pip", "--python", str(python), "install", *options, file])
 
 
 def run_python(python: Path, code: str) -> str:
@@ -101,18 +91,13 @@ def uv() -> str:
     Raises:
         CommandFailed: there is none.
     """
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if not found:
+    if not (found := environments.uv()):
         raise CommandFailed("uv is neither in this environment nor on PATH: install the extra `test`")
     return found
 
 
 def _run(command: list[str], timeout: float = 600) -> str:
-    _log.info(shlex.join(command))
-    # Settings of the run that tests belong to must not leak into the interpreter that is asked.
-    leaky = ("PYTHON", "VIRTUAL_ENV", "UV_PYTHON")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(leaky)}
+    env = processes.environment()  # settings of the run that tests belong to must not leak
     try:
         done = subprocess.run(command, cwd="/", env=env, capture_output=True, text=True, timeout=timeout)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -120,6 +105,16 @@ def _run(command: list[str], timeout: float = 600) -> str:
     if done.returncode:
         raise CommandFailed(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def remembered(
+    path: Path, source: str = "", *, timeout: float = TIMEOUT, stop: Event | None = None
+) -> Interpreter | Unusable:
+    """`wheelfuse.interpreters.probe.probe`, which asks each program only once, for tests that search all the time."""
+    key = (path, path.resolve().stat().st_mtime_ns) if path.exists() else (path, 0)
+    if key not in _answers:
+        _answers[key] = probe(path, timeout=timeout, stop=stop)
+    return replace(_answers[key], source=source)
 
 
 @cache

@@ -12,12 +12,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
+
+StrPath = str | os.PathLike[str]
 
 KEPT = 1 << 18
 """How much of what a child prints is kept in memory, in bytes: the last of it. A log file has all of it."""
 
-_POLL, _GRACE, _CHUNK = 0.05, 3.0, 1 << 16  # seconds, seconds, bytes
+_SHORT, _POLL, _GRACE = 0.001, 0.05, 3.0  # seconds
+_CHUNK = 1 << 16  # bytes
 _LEAKY = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "UV_PYTHON", "UV_PROJECT", "__PYVENV_LAUNCHER__")
 
 
@@ -58,24 +61,31 @@ class Finished:
         return f"ended with exit status {self.returncode} after {self.seconds:.1f} s"
 
 
-class _Output(Protocol):
-    def write(self, data: bytes, /) -> object: ...
-
-
 def environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """The environment for another Python: this process's without what steers *this* Python, and with *changes*.
 
     A change to None removes the variable.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEAKY)}
+    steering_this = steering()
+    kept = {name: value for name, value in os.environ.items() if name not in steering_this}
     changed = {**kept, **(changes or {})}
     return {name: value for name, value in changed.items() if value is not None}
 
 
+def cores() -> int:
+    """How many processes are worth running at a time: one for each core that this one may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def steering() -> tuple[str, ...]:
+    """The variables of this process that steer *this* Python, and are not for another."""
+    return tuple(name for name in os.environ if name.startswith(_LEAKY))
+
+
 def run(
-    command: Sequence[str | os.PathLike[str]],
+    command: Sequence[StrPath],
     *,
-    cwd: str | os.PathLike[str] | None = None,
+    cwd: StrPath | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     log: Path | None = None,
@@ -128,15 +138,16 @@ def _pump(
 ) -> bool:
     """Hand on what is printed until the process ends or must end; whether the deadline has passed."""
     assert process.stdout
-    pipe = process.stdout.fileno()
+    pipe, pause = process.stdout.fileno(), _SHORT
     os.set_blocking(pipe, False)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while not (_ended(process) or (stop and stop.is_set())):
             if deadline is not None and time.monotonic() >= deadline:
                 return True
-            if not selector.get_map():  # it closed its output, and works on
-                time.sleep(_POLL)
+            if not selector.get_map():  # it closed its output: about to end, as a rule, or it works on
+                time.sleep(pause)
+                pause = min(2 * pause, _POLL)
             elif selector.select(_POLL):
                 if data := os.read(pipe, _CHUNK):
                     take(data)

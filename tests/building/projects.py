@@ -6,7 +6,6 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interpreters import available
@@ -131,15 +130,6 @@ def pythons(*targets: Target) -> list[str]:
     chosen = targets or TARGETS
     named = [("--python", str(available()[target]), "--python", str(target)) for target in chosen]
     return list(itertools.chain.from_iterable(named))
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run of the command in a process of its own."""
-
-    code: int
-    out: str
-    err: str
 
 
 def command_line(*arguments: object) -> list[str]:

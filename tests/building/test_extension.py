@@ -14,10 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.build import header_version
+from tests.building.extensions import BINDING, KERNEL, PYTHONS, imported, libraries_of_torch
 from tests.fuse.merging import command
-from tests.interpreters import available, run_python
-from tests.native import library
 from tests.report.test_json import valid
 from wheelfuse import ExtensionOptions, JobFailed, UsageError, compile_extension
 from wheelfuse.building.commands import Toolchain, compile_commands, link_command
@@ -28,21 +26,10 @@ from wheelfuse.elf.image import read_image
 from wheelfuse.interpreters.probe import Interpreter
 from wheelfuse.target import Target
 
-PYTHONS = {target: path for target, path in available().items() if header_version(path)}
-GOOD = """\
-#include <Python.h>
-int doubled(int x);
-#ifndef ELSEWHERE
-int doubled(int x) { return 2 * x; }
-#endif
-static PyObject *call(PyObject *, PyObject *number) { return PyLong_FromLong(doubled((int)PyLong_AsLong(number))); }
-static PyMethodDef methods[] = {{"doubled", call, METH_O, nullptr}, {nullptr, nullptr, 0, nullptr}};
-static int fill(PyObject *module) { return PyModule_AddIntConstant(module, "built_for", PY_VERSION_HEX); }
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, nullptr}};
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_C", nullptr, 0, methods, slots, nullptr, nullptr, nullptr};
-PyMODINIT_FUNC PyInit__C() { return PyModuleDef_Init(&definition); }
-"""
-KERNEL = "__global__ void twice(int *x) { *x *= 2; }\nint doubled(int x) { return 2 * x; }\n"
+GOOD = BINDING.replace(
+    "int doubled(int);",
+    "int doubled(int x);\n#ifndef ELSEWHERE\nint doubled(int x) { return 2 * x; }\n#endif",
+)
 
 
 @pytest.fixture
@@ -59,11 +46,6 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
-
-
-def imported(target: Target, directory: Path, code: str = "print(_C.doubled(21), hex(_C.built_for))") -> str:
-    setup = f"import sys; sys.path.insert(0, {str(directory.absolute())!r}); import _C; "
-    return run_python(PYTHONS[target], setup + code).strip()
 
 
 @pytest.mark.parametrize("target", PYTHONS, ids=str)
@@ -120,12 +102,7 @@ def test_the_same_tree_elsewhere_gives_the_same_bytes(tree: Path, monkeypatch: p
 
 def fake_torch(directory: Path, cuda: str = "") -> Path:
     """An interpreter that says it has a torch: one that is made up of a header and libraries."""
-    (directory / "lib").mkdir(parents=True)
-    (directory / "include" / "torch").mkdir(parents=True)
-    (directory / "include" / "torch" / "library.h").write_text('extern "C" int of_torch(int);\n')
-    for name in ("torch", "torch_cpu", "c10", "torch_python"):
-        source = "int of_torch(int x) { return 2 * x; }" if name == "torch_cpu" else f"int in_{name};"
-        (directory / "lib" / f"lib{name}.so").write_bytes(library(source, f"lib{name}.so"))
+    libraries_of_torch(directory)
     answer = {
         "version": "2.13.0", "directory": str(directory), "cmake_prefix": str(directory), "cxx11_abi": False,
         "cuda": cuda, "hip": "",
@@ -276,7 +253,7 @@ FAILURES = {
     ),
     "no such interpreter": Failure(("/nowhere/python3: does not exist",), target="/nowhere/python3"),
     "no interpreter": Failure(("does not run",), target="/bin/false"),
-    "no CPython of that version": Failure(("there is no cp39t with headers on this machine",), target="cp39t"),
+    "no CPython of that version": Failure(("cp39t: there is no interpreter for it on this machine",), target="cp39t"),
     "a killed compiler": Failure(
         ("was killed by SIGKILL",), environ=lambda: {"CXX": script("kill -9 $$")}
     ),

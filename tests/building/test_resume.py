@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_after_a_failure_only_the_rest_is_built(tmp_path: Path, monkeypatch: pyt
     assert build(sources, wheelhouse) == {Target(10): Phase.KEPT, Target(12): Phase.BUILT}
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a project and a wheelhouse, in which one wheel of it was built."""
+    directory = tmp_path_factory.mktemp("done")
+    assert build(project(directory / "p"), directory / "w", PAIR[0]) == {PAIR[0]: Phase.BUILT}
+    return directory
+
+
 def changed_source(sources: Path, wheelhouse: Path, patch: pytest.MonkeyPatch) -> None:
     (sources / "native.c").write_text((sources / "native.c").read_text() + "\n")
 
@@ -84,19 +93,23 @@ def broken_state(sources: Path, wheelhouse: Path, patch: pytest.MonkeyPatch) -> 
     ids=lambda change: change.__name__,
 )
 def test_what_has_changed_is_built_again(
-    change: Callable[[Path, Path, pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Path, Path, pytest.MonkeyPatch], None],
+    done: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sources, wheelhouse = project(tmp_path / "p"), tmp_path / "w"
-    assert build(sources, wheelhouse, PAIR[0]) == {PAIR[0]: Phase.BUILT}
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    sources, wheelhouse = tmp_path / "p", tmp_path / "w"
+    assert build(sources, wheelhouse, PAIR[0]) == {PAIR[0]: Phase.KEPT}
     change(sources, wheelhouse, monkeypatch)
     assert build(sources, wheelhouse, PAIR[0]) == {PAIR[0]: Phase.BUILT}
 
 
-def test_other_settings_of_the_backend_are_another_build(tmp_path: Path) -> None:
-    sources, wheelhouse = project(tmp_path / "p"), tmp_path / "w"
-    assert build(sources, wheelhouse) == ALL_BUILT
-    assert build(sources, wheelhouse, config_settings=(("a", ("1",)),)) == ALL_BUILT
-    assert build(sources, wheelhouse, config_settings=(("a", ("1",)),), jobs=1) == ALL_KEPT
+def test_other_settings_of_the_backend_are_another_build(done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    sources, wheelhouse, settings = tmp_path / "p", tmp_path / "w", (("a", ("1",)),)
+    assert build(sources, wheelhouse, PAIR[0], config_settings=settings) == {PAIR[0]: Phase.BUILT}
+    assert build(sources, wheelhouse, PAIR[0], config_settings=settings, jobs=1) == {PAIR[0]: Phase.KEPT}
 
 
 def test_a_project_names_the_variables_that_matter_to_it(

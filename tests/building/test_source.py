@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.building.projects import git
+from tests.building.projects import command_line, git
 from wheelfuse.building.source import read
 from wheelfuse.errors import InvalidInput
+
+_CAPABILITIES = "-dac_override,-dac_read_search"
+_BOUND_BY_MODES = (
+    ["setpriv", f"--bounding-set={_CAPABILITIES}", f"--inh-caps={_CAPABILITIES}"] if os.geteuid() == 0 else []
+)
+"""The beginning of a command that even root runs without the right to read what modes forbid."""
 
 
 def tree(directory: Path, *names: str) -> Path:
@@ -126,3 +133,16 @@ def test_a_repository_that_git_refuses_is_told(tmp_path: Path) -> None:
     (root / ".git").write_text("gitdir: /nowhere\n")
     with pytest.raises(InvalidInput, match="not a git repository"):
         read(root)
+
+
+@pytest.mark.parametrize("name", ["a.c", "src"])
+def test_what_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+    root = tree(tmp_path / "p", "pyproject.toml", "a.c", "src/b.c")
+    (root / "pyproject.toml").write_text("")
+    (root / name).chmod(0)
+    build = command_line(root, "-d", tmp_path / "w", "--python", "3.12")
+    done = subprocess.run([*_BOUND_BY_MODES, *build], capture_output=True, text=True)
+    (root / name).chmod(0o755)
+    assert done.returncode == 3, done.stderr
+    assert f"{root / name}: a source that cannot be read: Permission denied" in done.stderr
+    assert not (tmp_path / "w").exists()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,23 @@ def test_the_one_that_is_given_wins_then_the_variable_then_the_newest(machine: P
     assert [twin.path for twin in found.twins] == [variable, new_path, old_path]
 
 
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ({"micro": 2}, {"micro": 10}),
+        ({"level": "candidate"}, {"level": "final"}),
+        ({"level": "beta"}, {"level": "candidate"}),
+    ],
+)
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_the_newest_release_wins_wherever_it_is(
+    machine: Path, worse: dict[str, Any], better: dict[str, Any], names: str
+) -> None:
+    fake(machine / "pythons" / names[0] / "bin" / "python3", **worse)
+    path = fake(machine / "pythons" / names[1] / "bin" / "python3", **better)
+    assert chosen().path == path
+
+
 def test_of_equal_releases_the_earlier_place_wins(machine: Path) -> None:
     places = [
         "opt/python/cp317-cp317/bin",
@@ -113,6 +131,19 @@ def test_one_file_by_several_names_is_asked_once(machine: Path) -> None:
     assert found.by_target[CP317].path.resolve() == path
     assert not found.twins
     assert (machine / "asked").read_text() == "once\n"
+
+
+@pytest.mark.parametrize("name", ["python3-config", "python3.17-intel64", "python2", "pythonw"])
+def test_other_programs_are_not_even_run(machine: Path, name: str) -> None:
+    script(machine / "pythons" / name, f"touch {machine}/ran")
+    assert set(there().by_target) == {RUNNING}
+    assert not (machine / "ran").exists()
+
+
+def test_the_variable_names_a_program_of_any_name(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = fake(machine / "elsewhere" / "my-own-build")
+    monkeypatch.setenv("WHEELFUSE_PYTHONS", f"{machine}/pythons:{path}")
+    assert chosen().path == path
 
 
 def test_a_launcher_that_goes_by_its_name_is_several_interpreters(machine: Path) -> None:
@@ -179,11 +210,11 @@ def test_files_that_are_no_programs_are_passed_over_with_the_reason(machine: Pat
 def test_one_that_hangs_does_not_keep_others_from_being_found(machine: Path) -> None:
     hanging = script(machine / "pythons" / "a" / "bin" / "python3", HANG)
     good = fake(machine / "pythons" / "b" / "bin" / "python3")
-    found = there(timeout=3)
+    found = there(timeout=2)
     assert found.by_target[CP317].path == good
     [passed_over] = found.passed_over
     assert passed_over.path == hanging
-    assert "did not end within 3 s" in passed_over.reason
+    assert "did not end within 2 s" in passed_over.reason
 
 
 def test_what_is_named_in_vain_is_told(machine: Path) -> None:

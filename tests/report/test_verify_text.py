@@ -136,6 +136,8 @@ def test_what_was_left_out_is_told() -> None:
     assert "unasked 3.11: claimed, but not named with --python" in text
     assert "later   3.16, 3.17 would install it, too, once out" in text
     assert "it claims no CPython that could be verified" in text
+    unnamed = VerifiedWheel(Path("c.whl"), (), (Target(11),))
+    assert "it claims none of those named with --python" in verification_report(Verification((unnamed,)))
 
 
 def test_the_document_holds_all_of_it() -> None:

@@ -17,10 +17,10 @@ from wheelfuse.building.project import Project
 from wheelfuse.building.source import read as read_source
 from wheelfuse.building.toolchain import find_cache
 from wheelfuse.errors import JobFailed, Problem, UsageError
+from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.api import pythons as find_pythons
+from wheelfuse.processes import StrPath, cores
 from wheelfuse.pyproject import read_pyproject
-
-StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ class BuildOutcome:
     @property
     def error(self) -> JobFailed | None:
         """All that failed, with the end of each log; None if nothing did."""
-        return JobFailed(map(_problem, self.failed)) if self.failed else None
+        rows = zip(self.plan.pythons.rows, self.jobs, strict=True)
+        problems = [
+            _problem(job) if row.interpreter else absent(row) for row, job in rows if job in self.failed
+        ]
+        return JobFailed(problems) if problems else None
 
     @property
     def wheels(self) -> tuple[Path, ...]:
@@ -112,14 +116,14 @@ def plan_build(
         extra=map(Path, interpreters), provision=provision, on_output=on_output,
     )  # fmt: skip
     source = read_source(root, ignored=options.all_files, without=(place,))
-    parallel = max(1, min(options.jobs or _cores(), len(found.interpreters)))
+    parallel = max(1, min(options.jobs or cores(), len(found.interpreters)))
     how, way = _placing(parallel)
     driver, notes = _torch(torch_python)
     setup = Setup(
         place,
         how,
         parallel,
-        max(1, _cores() // parallel),
+        max(1, cores() // parallel),
         way,
         find_cache() if options.cache else None,
         driver,
@@ -153,10 +157,6 @@ def _require_frontend() -> None:
         raise UsageError(
             Problem("building needs the package `build`, which is not installed", todo=todo)
         ) from None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _problem(job: JobResult) -> Problem:

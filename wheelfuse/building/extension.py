@@ -27,24 +27,18 @@ from wheelfuse.building.commands import (
 )
 from wheelfuse.building.diagnosis import diagnosis
 from wheelfuse.building.toolchain import find_cache, find_cuda, find_cxx
-from wheelfuse.building.torch import Torch
+from wheelfuse.building.torch import TODO, Torch
 from wheelfuse.building.torch import find as find_torch
 from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.matrix import Matrix, assign
 from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
-from wheelfuse.processes import Finished, run
+from wheelfuse.processes import Finished, StrPath, cores, run
 from wheelfuse.target import Target
 from wheelfuse.wheel.writer import replacing
 
-StrPath = str | os.PathLike[str]
-
 MOST_LINES = 60
 """How many lines of what a compiler printed an error shows: the first, for later ones follow from them."""
-
-_NO_TORCH = (
-    "Install torch there, or name an interpreter that has it with --torch-python or WHEELFUSE_TORCH_PYTHON."
-)
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ def _toolchain(files: Sequence[Path], options: ExtensionOptions, interpreter: In
 def _torch(options: ExtensionOptions) -> Torch:
     found = find_torch(options.torch_python)
     if found is None:
-        raise JobFailed(Problem("the Python that runs wheelfuse has no torch", todo=_NO_TORCH))
+        raise JobFailed(Problem("the Python that runs wheelfuse has no torch", todo=TODO))
     return found
 
 
@@ -199,7 +193,7 @@ def _build(
 
     built.parent.mkdir(parents=True)
     linking = link_command([command.output for command in compiling], options, tools, built)
-    with ThreadPoolExecutor(options.jobs or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(options.jobs or cores()) as pool:
         try:
             problems = [problem for problem in pool.map(one, compiling) if problem]
         except BaseException:

@@ -1,10 +1,11 @@
 """A program: the two steps of a PEP 517 build, run with the ``build`` package for another interpreter.
 
-    python frontend.py requires SOURCE PYTHON FILE CONFIG_SETTINGS
+    python frontend.py requires SOURCE PYTHON FILE CONFIG_SETTINGS SKIPPED...
     python frontend.py wheel    SOURCE PYTHON DIRECTORY CONFIG_SETTINGS
 
-The first writes what else the backend wants installed for a wheel, as a JSON list; the second makes the wheel. It
-imports nothing of wheelfuse, so that it needs no path to it: the child of a build job sees a tidy environment.
+The first writes what else the backend wants installed for a wheel, one requirement in a line, without those on
+distributions that are SKIPPED (their normalised names); the second makes the wheel. It imports nothing of wheelfuse,
+so that it needs no path to it: the child of a build job sees a tidy environment.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ from pathlib import Path
 
 import build
 import pyproject_hooks
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 
-def main(step: str, source: str, python: str, output: str, settings: str) -> None:
+def main(step: str, source: str, python: str, output: str, settings: str, *skipped: str) -> None:
     """Run one of the steps; failures end the program with a line about them."""
     try:
         builder = build.ProjectBuilder(source, python)
         if step == "requires":
             wanted = builder.get_requires_for_build("wheel", json.loads(settings))
-            Path(output).write_text(json.dumps(sorted(wanted)), encoding="utf-8")
+            lines = [f"{text.strip()}\n" for text in sorted(wanted) if _name(text) not in skipped]
+            Path(output).write_text("".join(lines), encoding="utf-8")
         else:
             builder.build("wheel", output, json.loads(settings))
     except build.BuildBackendException as failure:
@@ -43,6 +47,14 @@ def main(step: str, source: str, python: str, output: str, settings: str) -> Non
         sys.exit(str(failure))
     except build.BuildException as failure:
         sys.exit(str(failure))
+
+
+def _name(requirement: str) -> str:
+    """The normalised name of the distribution; empty if this is no requirement, which the installer will say."""
+    try:
+        return canonicalize_name(Requirement(requirement).name)
+    except InvalidRequirement:
+        return ""
 
 
 def _end_as(number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import errno
 import fcntl
-import json
 import os
 import shlex
 import shutil
@@ -22,12 +21,12 @@ from wheelfuse.building.checking import checked
 from wheelfuse.building.diagnosis import diagnosis
 from wheelfuse.building.placing import placed
 from wheelfuse.building.plan import LOGS, STATE, Job, Placing, Plan
-from wheelfuse.building.project import without
-from wheelfuse.building.state import Entry, State, sha256_of
+from wheelfuse.building.state import Entry, State
 from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.environments import Environment, create, install
 from wheelfuse.processes import Finished
 from wheelfuse.target import Target
+from wheelfuse.wheel.record import file_digest
 
 TAIL = 30
 """How many lines of a failed job's log are shown."""
@@ -44,10 +43,6 @@ class Phase(enum.Enum):
     BUILT = "built"
     KEPT = "kept"
     FAILED = "failed"
-
-    @property
-    def final(self) -> bool:
-        return self in (Phase.BUILT, Phase.KEPT, Phase.FAILED)
 
 
 @dataclass(frozen=True)
@@ -197,10 +192,9 @@ class _Running:
             size = wheel.stat().st_size
             return JobResult(job.target, Phase.BUILT, time.monotonic() - begun, job.log, wheel, size, digest)
         except (_Failed, JobFailed, OSError) as failure:
-            reason, tail = _told(failure), getattr(failure, "tail", "")
-            return JobResult(
-                job.target, Phase.FAILED, time.monotonic() - begun, job.log, reason=reason, tail=tail
-            )
+            seconds = time.monotonic() - begun
+            tail = failure.tail if isinstance(failure, _Failed) else ""
+            return JobResult(job.target, Phase.FAILED, seconds, job.log, reason=_told(failure), tail=tail)
         finally:
             shutil.rmtree(job.work, ignore_errors=True)
 
@@ -210,14 +204,14 @@ class _Running:
             entry = self.state.entries.get(str(job.target))
             if not entry:
                 return
-            path = self.plan.setup.directory / entry.wheel
-            if entry.wheel not in self.wheels and path.is_file() and sha256_of(path) == entry.sha256:
-                path.unlink()
+            made = self.state.made(str(job.target), entry.key, self.plan.setup.directory)
+            if made and entry.wheel not in self.wheels:
+                made.unlink()
             self.state = self.state.with_entry(str(job.target), None)
 
     def _placed(self, job: Job, built: Path) -> tuple[Path, str]:
         """Move a finished wheel into the wheelhouse, whole; its place there and its SHA-256."""
-        digest = sha256_of(built)
+        digest = file_digest(built).hex()
         with built.open("rb") as file:
             os.fsync(file.fileno())
         with self.lock:
@@ -247,8 +241,7 @@ def _made(job: Job, running: _Running, begun: float) -> Path:
         steps.phase(Phase.REQUIREMENTS)
         steps.install(environment, plan.project.requirements(plan.options.skip_requirements))
         steps.backend("requires", "the build backend was asked what it needs, and")
-        further = tuple(json.loads(job.wanted.read_bytes()))
-        steps.install(environment, without(further, plan.options.skip_requirements))
+        steps.install(environment, tuple(job.wanted.read_text(encoding="utf-8").splitlines()))
     steps.phase(Phase.BUILDING)
     steps.backend("wheel", "the build")
     return checked(job.output, job.target)

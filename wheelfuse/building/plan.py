@@ -1,14 +1,15 @@
-"""What a build will do: a job for each target, where it works, what it sees, and the commands in it. Pure."""
+"""What a build will do: a job for each target, where it works, and what it sees. Pure."""
 
 from __future__ import annotations
 
 import enum
 import json
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from wheelfuse import __version__
 from wheelfuse.building.options import BuildOptions, for_backend
@@ -89,8 +90,8 @@ class Job:
 
     @property
     def wanted(self) -> Path:
-        """The file with what else the backend wants installed."""
-        return self.work / "requires.json"
+        """The file with what else the backend wants installed, for uv and pip."""
+        return self.work / "requires.txt"
 
 
 @dataclass(frozen=True)
@@ -114,31 +115,9 @@ class Plan:
         """The command of a step, ``requires`` or ``wheel``, in the job's view of the sources."""
         output = job.wanted if step == "requires" else job.output
         settings = json.dumps(for_backend(self.options.config_settings))
-        project = job.sources / self.source.project
-        return [
-            sys.executable,
-            str(FRONTEND),
-            step,
-            str(project),
-            str(self.python(job)),
-            str(output),
-            settings,
-        ]
-
-    def commands(self, job: Job) -> tuple[str, ...]:
-        """What is done for a job, as lines for a shell, in a copy of the sources at `Job.sources`."""
-        if not job.interpreter:
-            return ()
-        variables = [f"{name}={value}" for name, value in job.variables.items()]
-        python, lines = str(self.python(job)), []
-        install = ["uv", "pip", "install", "--python", python]
-        if self.options.isolation:
-            lines.append(["uv", "venv", "--python", str(job.interpreter.path), str(job.environment)])
-            if requirements := self.project.requirements(self.options.skip_requirements):
-                lines.append([*install, *requirements])
-            lines.append(["env", *variables, *self.backend_command("requires", job)])
-        lines.append(["env", *variables, *self.backend_command("wheel", job)])
-        return tuple(map(shlex.join, lines))
+        paths = (job.sources / self.source.project, self.python(job), output)
+        skipped = map(canonicalize_name, self.options.skip_requirements if step == "requires" else ())
+        return [sys.executable, str(FRONTEND), step, *map(str, paths), settings, *skipped]
 
 
 BUILD_DIRECTORY = ".wheelfuse-build"

@@ -1,16 +1,21 @@
-"""The source tree that wheels are built from: its files, a digest of them, and copies of it."""
+"""The source tree that wheels are built from: its files, a digest of them, and copies of it.
+
+``python -m wheelfuse.building.source PROJECT DIRECTORY`` makes such a copy.
+"""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelfuse import processes
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.wheel.record import file_digest
 
 _EARLIEST = 315532800
 """1980-01-01: zip files, and so wheels, know no time before."""
@@ -67,15 +72,23 @@ def read(project: Path, *, ignored: bool = False, without: Iterable[Path] = ()) 
     Directories *without* are no part of it.
 
     Raises:
-        InvalidInput: git refuses the repository.
+        InvalidInput: git refuses the repository, or a source cannot be read.
     """
-    project = project.resolve()
+    try:
+        return _read(project.resolve(), ignored, without)
+    except OSError as error:
+        todo = "Make it readable, or keep it elsewhere if it is no source."
+        where = error.filename or project
+        raise InvalidInput(
+            Problem(f"a source that cannot be read: {error.strerror}", str(where), todo=todo)
+        ) from error
+
+
+def _read(project: Path, ignored: bool, without: Iterable[Path]) -> Source:
     outside = tuple(path.resolve() for path in without)
     git, root, names = _of_git(project)
     prefix = "" if root == project else f"{project.relative_to(root).as_posix()}/"
-    if (
-        f"{prefix}pyproject.toml" not in names
-    ):  # in a directory that git is told to ignore, or in no repository
+    if f"{prefix}pyproject.toml" not in names:  # git is told to ignore it, or there is no repository
         git, root, prefix, names = None, project, "", ()
     if ignored or not git:
         names = tuple(_all_files(root, outside))
@@ -91,7 +104,7 @@ def _is_source(path: Path, outside: tuple[Path, ...]) -> bool:
 
 
 def _all_files(root: Path, outside: tuple[Path, ...]) -> Iterator[str]:
-    for place, directories, names in os.walk(root):
+    for place, directories, names in os.walk(root, onerror=_refuse):
         here = Path(place)
         directories[:] = [name for name in directories if _may_hold_sources(here / name, outside)]
         linked = [name for name in directories if (here / name).is_symlink()]
@@ -100,10 +113,14 @@ def _all_files(root: Path, outside: tuple[Path, ...]) -> Iterator[str]:
         )
 
 
+def _refuse(error: OSError) -> None:
+    raise error
+
+
 def _may_hold_sources(directory: Path, outside: tuple[Path, ...]) -> bool:
     if directory.name in _NOT_SOURCES or directory in outside:
         return False
-    return not any((directory / sign).exists() for sign in _SIGNS_OF_NO_SOURCES)
+    return not any(path.name in _SIGNS_OF_NO_SOURCES for path in directory.iterdir())
 
 
 def _of_git(project: Path) -> tuple[Path | None, Path, tuple[str, ...]]:
@@ -144,13 +161,23 @@ def _digest(root: Path, files: Iterable[str]) -> str:
     for name in files:
         path = root / name
         if path.is_symlink():
-            kind, content = "link", os.fsencode(path.readlink())
-            digest = hashlib.sha256(content)
+            kind, digest = "link", hashlib.sha256(os.fsencode(path.readlink())).digest()
         else:
-            kind = "program" if path.stat().st_mode & 0o100 else "file"
-            with path.open("rb") as file:
-                digest = hashlib.sha256()
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-        whole.update(b"%s\0%s\0%s\n" % (os.fsencode(name), kind.encode(), digest.digest()))
+            kind, digest = "program" if path.stat().st_mode & 0o100 else "file", file_digest(path)
+        whole.update(b"%s\0%s\0%s\n" % (os.fsencode(name), kind.encode(), digest))
     return whole.hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program: copy the sources of a project as a build does."""
+    parser = argparse.ArgumentParser(prog="python -m wheelfuse.building.source", description=main.__doc__)
+    parser.add_argument("project", type=Path)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--without", type=Path, action="append", default=[], help="a directory to leave out")
+    parser.add_argument("--all-files", action="store_true", help="also those that git is told to ignore")
+    given = parser.parse_args(arguments)
+    read(given.project, ignored=given.all_files, without=given.without).copy(given.directory)
+
+
+if __name__ == "__main__":
+    main()

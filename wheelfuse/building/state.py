@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wheelfuse.wheel.record import file_digest
 from wheelfuse.wheel.writer import replacing
 
 SCHEMA = "wheelfuse/build-state/1"
@@ -46,7 +46,7 @@ class State:
         if not entry or entry.key != key:
             return None
         path = directory / entry.wheel
-        return path if path.is_file() and sha256_of(path) == entry.sha256 else None
+        return path if path.is_file() and file_digest(path).hex() == entry.sha256 else None
 
     def with_entry(self, target: str, entry: Entry | None) -> State:
         """The state with another entry for a target, written to the file."""
@@ -60,12 +60,3 @@ class State:
         with replacing(self.path, overwrite=True) as file:
             file.write(json.dumps(document, indent=1).encode() + b"\n")
         return State(self.path, entries)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -20,6 +20,9 @@ from wheelfuse.errors import JobFailed, Problem, UsageError
 VARIABLE = "WHEELFUSE_TORCH_PYTHON"
 """The environment variable that names the driver, read here and set for every build job."""
 
+TODO = f"Install torch there, or name an interpreter that has it with --torch-python or {VARIABLE}."
+"""What to do where an interpreter has no torch."""
+
 _TIMEOUT = 300.0  # seconds; importing torch from a slow disk takes long
 _MARK = "wheelfuse-torch:"
 _PROBE = f"""
@@ -97,16 +100,12 @@ def ask(python: Path) -> Torch:
     try:
         finished = processes.run([path, "-c", _PROBE], cwd="/", env=processes.environment(), timeout=_TIMEOUT)
     except OSError as error:
-        raise UsageError(
-            Problem(
-                f"no Python that could be asked for torch: {error.strerror}", str(path),
-                todo=f"Name the interpreter that has torch with --torch-python or {VARIABLE}.",
-            )
-        ) from error  # fmt: skip
+        what = f"no Python that could be asked for torch: {error.strerror}"
+        raise UsageError(Problem(what, str(path), todo=TODO)) from error
     answer = finished.output.rpartition(_MARK)[2].partition("\n")[0]
     if not finished.ok or not answer:
         what = f"torch could not be imported: the interpreter {finished.why()}\n{finished.tail(10)}"
-        raise JobFailed(Problem(what.rstrip(), str(path)))
+        raise JobFailed(Problem(what.rstrip(), str(path), todo=TODO))
     said = json.loads(answer)
     return Torch(
         path, said["version"], Path(said["directory"]), Path(said["cmake_prefix"]),

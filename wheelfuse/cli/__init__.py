@@ -49,7 +49,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files half-written are removed
+    _end_in_order()
     try:
         code: int | None = cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
         sys.stdout.flush()
@@ -71,6 +71,13 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"error: {_told(error)}", err=True)
         sys.exit(CannotWrite.exit_code)
     sys.exit(code or 0)
+
+
+def _end_in_order() -> None:
+    """A signal to end is an exit, so that what is half-written is removed, and children do not go on alone."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def _abandon_stdout() -> None:

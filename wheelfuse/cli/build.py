@@ -22,9 +22,10 @@ from wheelfuse.cli import color, refusals, show_error
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import json_option, matrix_options, python_option, torch_python_option
 from wheelfuse.cli.terminal import live_output, note, warn, width
-from wheelfuse.errors import JobFailed, Problem, UsageError, WheelfuseError
+from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions
+from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
 from wheelfuse.interpreters.search import parse_python, parted
 
@@ -77,7 +78,9 @@ class Fused:
     "-o", "--output", metavar="FILE_OR_DIR", help="Where --merge puts the fused wheel (default: dist)."
 )
 @click.option("--force", is_flag=True, help="Let --merge replace an existing wheel.")
-@click.option("--dry-run", is_flag=True, help="Print the commands, run none.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the commands of the jobs, ready for a shell, and run none."
+)
 @json_option
 @click.option(
     "-q", "--quiet", is_flag=True,
@@ -164,11 +167,10 @@ def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fu
     try:
         merge_options = MergeOptions.from_table(configured("merge", pyproject))
         wheels = outcome.wheels
-        if not merge_options.expect and len(wheels) == len(
-            outcome.jobs
-        ):  # the matrix of the build is what is wanted
+        if not merge_options.expect and len(wheels) == len(outcome.jobs):  # the matrix is what is wanted
             merge_options = replace(merge_options, expect=tuple(job.target for job in outcome.jobs))
-        merged = merge(wheels, output, merge_options, force=force)
+        with refusals("merge", as_json=False):
+            merged = merge(wheels, output, merge_options, force=force)
         assert merged.written
         options = AuditOptions.from_table(configured("audit", pyproject))
         report = audit([merged.written.path], options)
@@ -181,11 +183,11 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
     from wheelfuse.report.build_json import plan_to_json
     from wheelfuse.report.build_text import plan_text
 
-    absent = [Problem(job.why_not, str(job.target)) for job in plan.jobs if not job.interpreter]
-    click.echo(plan_to_json(plan, absent) if as_json else plan_text(plan))
-    if not absent:
+    problems = [absent(row) for row in plan.pythons.rows if not row.interpreter]
+    click.echo(plan_to_json(plan, problems) if as_json else plan_text(plan))
+    if not problems:
         return 0
-    show_error(error := JobFailed(absent))
+    show_error(error := JobFailed(problems))
     return error.exit_code
 
 

@@ -21,7 +21,7 @@ from wheelfuse.cli.terminal import width
     "--target",
     required=True,
     metavar="PYTHON",
-    help="An interpreter, which may be bare, or one found here: cp312.",
+    help="An interpreter, which may be bare, or one found here: 3.12, cp312.",
 )
 @click.option(
     "--name", default="_C", metavar="NAME", help="Of the module: _C (default), or pkg._C for DIR/pkg."

@@ -58,9 +58,10 @@ def require_all(pythons: Pythons) -> None:
         JobFailed: there is none for some; every one is told, with what was passed over for it.
     """
     if pythons.missing:
-        raise JobFailed(_absent(row) for row in pythons.rows if not row.interpreter)
+        raise JobFailed(absent(row) for row in pythons.rows if not row.interpreter)
 
 
-def _absent(row: Row) -> Problem:
+def absent(row: Row) -> Problem:
+    """That there is no interpreter for a target, what was passed over for it, and what to do."""
     todo = f"Install one, by --provision or otherwise, name it with --python, or leave it out: --exclude {row.target}"
     return Problem(row.why_not, str(row.target), todo=todo)

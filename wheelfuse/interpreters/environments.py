@@ -53,16 +53,20 @@ def create(python: Path, directory: Path, *, stop: Event | None = None) -> Envir
         JobFailed: it could not be made; the message has the end of what the tool said.
     """
     directory = directory.absolute()
-    if tool := uv():
-        options = ["--quiet", "--no-config", "--offline", "--no-project"]
-        command = [tool, "venv", *options, "--python", str(python), str(directory)]
-    else:
-        command = [str(python), "-I", "-m", "venv", "--without-pip", str(directory)]
+    command = creation(python, directory)
     finished = _run(command, timeout=_CREATION, cwd=Path("/"), stop=stop)
     if not finished.ok:
         what = f"no environment could be made with it: {command[0]} {finished.why()}\n{finished.tail(10)}"
         raise JobFailed(Problem(what.rstrip(), str(python)))
     return Environment(directory, directory / "bin" / "python")
+
+
+def creation(python: Path, directory: Path) -> list[str]:
+    """The command by which `create` makes an environment."""
+    if tool := uv():
+        options = ["--quiet", "--no-config", "--offline", "--no-project"]
+        return [tool, "venv", *options, "--python", str(python), str(directory)]
+    return [str(python), "-I", "-m", "venv", "--without-pip", str(directory)]
 
 
 def install(
@@ -87,9 +91,20 @@ def install(
         JobFailed: there is neither uv nor pip.
     """
     links = [option for place in find_links for option in ("--find-links", str(place.absolute()))]
-    options = [*(["--no-deps"] if no_deps else []), *links]
-    command = _installer(environment, offline=offline, cached=cached)
-    return _run([*command, *options, *requirements], timeout=timeout, log=log, stop=stop)
+    options = [*(["--no-deps"] if no_deps else []), *links, *requirements]
+    command = installation(environment, options, offline=offline, cached=cached)
+    return _run(command, timeout=timeout, log=log, stop=stop)
+
+
+def installation(
+    environment: Environment, arguments: Iterable[str], *, offline: bool = False, cached: bool = True
+) -> list[str]:
+    """The command by which `install` works; *arguments* are requirements, and options that uv and pip both know.
+
+    Raises:
+        JobFailed: there is neither uv nor pip.
+    """
+    return [*_installer(environment, offline=offline, cached=cached), *arguments]
 
 
 def _installer(environment: Environment, *, offline: bool, cached: bool) -> list[str]:

@@ -93,6 +93,11 @@ class PipelineOptions:
     sarif: bool = False
 
     def __post_init__(self) -> None:
+        """Hold the image against the grammar of such names.
+
+        Raises:
+            UsageError: it is not one.
+        """
         if not re.fullmatch(r"[\w./:@-]+", self.image):
             raise UsageError(f"--image {self.image!r} is not the name of a container image")
 

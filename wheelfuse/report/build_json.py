@@ -8,6 +8,7 @@ from typing import Any
 from wheelfuse.building.api import BuildOutcome
 from wheelfuse.building.jobs import JobResult
 from wheelfuse.building.plan import Job, Plan
+from wheelfuse.building.script import commands
 from wheelfuse.building.torch import Torch
 from wheelfuse.errors import Problem
 from wheelfuse.report.document import dumped, problems_document
@@ -77,7 +78,7 @@ def _job(job: Job, plan: Plan) -> dict[str, Any]:
         "version": interpreter.version if interpreter else None,
         "soabi": interpreter.soabi if interpreter else None,
         "log": str(job.log),
-        "commands": list(plan.commands(job)),
+        "commands": list(commands(plan, job)),
     }
 
 

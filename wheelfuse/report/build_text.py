@@ -9,6 +9,7 @@ from rich.text import Text
 from wheelfuse.building.api import BuildOutcome
 from wheelfuse.building.jobs import JobEvent, JobResult, Phase
 from wheelfuse.building.plan import Plan
+from wheelfuse.building.script import commands
 from wheelfuse.report.audit_parts import count, printable
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.text import human_size
@@ -72,5 +73,5 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         if not job.interpreter:
             yield f"# {job.target}: {_first_line(job.why_not)}"
             continue
-        yield f"# {job.target}: CPython {job.interpreter.version}, sources copied to {job.sources}"
-        yield from plan.commands(job)
+        yield f"# {job.target}: CPython {job.interpreter.version}"
+        yield from commands(plan, job)

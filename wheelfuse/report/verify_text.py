@@ -32,15 +32,8 @@ MARKS = {
 }
 """How a cell of the matrix is shown, without colour and in ASCII; an ``ok`` with a reason has a star."""
 
-_STYLES = {
-    Outcome.OK: "green",
-    Outcome.FAILED: "bold red",
-    Outcome.CRASHED: "bold red",
-    Outcome.HUNG: "bold red",
-    Outcome.MISSING: "bold red",
-    Outcome.ABSENT: "dim",
-    Outcome.NOT_VERIFIED: "yellow",
-}
+_STYLES = {Outcome.OK: "green", Outcome.ABSENT: "dim", Outcome.NOT_VERIFIED: "yellow"}
+_FAILURE = "bold red"
 _INSTALLS, _COMMAND = "installs", "command"
 _COLUMN = 7
 _KEY = 8
@@ -69,7 +62,7 @@ def verification_summary(verification: Verification, *, color: bool = False) -> 
 
 
 def _summary(wheel: VerifiedWheel) -> Text:
-    word, style = ("FAILED", "bold red") if wheel.failed else ("passed", "green")
+    word, style = ("FAILED", _FAILURE) if wheel.failed else ("passed", "green")
     if wheel.nothing_verified:
         word, style = "?     ", "yellow"
     return Text.assemble((word, style), f"  {printable(wheel.path.name)}{_told_of(wheel.trials)}")
@@ -113,7 +106,8 @@ def _facts(
     if wheel.unreleased:
         yield from _fact("later", f"{pythons(wheel.unreleased)} would install it, too, once out", width)
     if not targets:
-        yield from _fact("?", "it claims no CPython that could be verified", width)
+        why = "none of those named with --python" if wheel.unasked else "no CPython that could be verified"
+        yield from _fact("?", f"it claims {why}", width)
 
 
 def _rows(wheel: VerifiedWheel) -> list[_Row]:
@@ -159,7 +153,7 @@ def _matrix(rows: Sequence[_Row], targets: Sequence[Target], width: int) -> Iter
             line = Text(label + " " * (name - cell_len(label)))
             for column in columns:
                 result = row.results[column]
-                line.append(_mark(result).center(wide), style=_STYLES[result.outcome])
+                line.append(_mark(result).center(wide), style=_STYLES.get(result.outcome, _FAILURE))
             yield line
 
 
@@ -191,8 +185,8 @@ def _reasons(rows: Iterable[_Row], targets: Sequence[Target], width: int) -> Ite
 
 
 def _rank(mark: str) -> int:
-    order = [*MARKS.values()]
-    return order.index(mark) if mark in order else len(order)
+    order = [*MARKS.values(), mark]  # an "ok*" comes last
+    return order.index(mark)
 
 
 def _named(names: Sequence[str]) -> str:
@@ -212,7 +206,8 @@ def _output(trial: Trial) -> Iterator[Text]:
 
 def _fact(key: str, text: str, width: int) -> Iterator[Text]:
     lead = f"{key:<{_KEY}}"
-    style = next((_STYLES[outcome] for outcome, mark in MARKS.items() if mark == key.rstrip("*")), "bold")
+    styles = {mark: _STYLES.get(outcome, _FAILURE) for outcome, mark in MARKS.items()}
+    style = styles.get(key.rstrip("*"), "bold")
     lines = textwrap.wrap(
         text, width, initial_indent=lead, subsequent_indent=" " * len(lead),
         break_long_words=False, break_on_hyphens=False,
@@ -226,7 +221,7 @@ def _fact(key: str, text: str, width: int) -> Iterator[Text]:
 
 def _verdict(verification: Verification, width: int) -> Iterator[Text]:
     """The last word: passed or failed, what was done, and what was not."""
-    word, style = ("FAILED", "bold red") if verification.failed else ("passed", "bold green")
+    word, style = ("FAILED", _FAILURE) if verification.failed else ("passed", "bold green")
     for line in textwrap.wrap(f"{word}: {'; '.join(_parts(verification))}", width):
         yield Text(line, style=style)
 

@@ -154,13 +154,9 @@ def _extension_modules(archive: Archive, wheel: Wheel) -> tuple[Module, ...]:
 
 def _packages(wheel: Wheel) -> tuple[Module, ...]:
     """The outermost packages that have an ``__init__.py``, and the modules at the top."""
-    sources = {
-        installed_path(path).removesuffix(".py").removesuffix("/__init__"): path
-        for path in sorted(
-            wheel.members
-        )  # so that of pkg.py and pkg/__init__.py the second counts, as for import
-        if path.endswith(".py")
-    }
+    # sorted, so that of pkg.py and pkg/__init__.py the second counts, as for import
+    paths = sorted(path for path in wheel.members if path.endswith(".py"))
+    sources = {installed_path(path).removesuffix(".py").removesuffix("/__init__"): path for path in paths}
     packages = {name for name, path in sources.items() if path.endswith("/__init__.py")}
     outermost = [
         name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import re
@@ -19,7 +18,7 @@ from wheelfuse.interpreters.environments import Environment
 from wheelfuse.processes import Finished, run
 from wheelfuse.verifying.claims import Claims, Module, ModuleFile
 from wheelfuse.verifying.results import Outcome, Result
-from wheelfuse.wheel.record import encode_digest
+from wheelfuse.wheel.record import encode_digest, file_digest
 
 PROGRAM = Path(__file__).with_name("import_one.py")
 
@@ -123,19 +122,10 @@ class Importer:
             answer, trace, work = Path(name, "answer"), Path(name, "trace"), Path(name, "work")
             work.mkdir()
             how = "open" if module.is_library else "import"
-            command: list[str | Path] = [
-                self.environment.python,
-                "-I",
-                PROGRAM,
-                answer,
-                trace,
-                module.name,
-                file.installed,
-                how,
-                *before,
-            ]
-            variables = self.environment.variables()
-            finished = run(command, cwd=work, env=variables, timeout=self.timeout, stop=self.stop)
+            finished = run(
+                [self.environment.python, "-I", PROGRAM, answer, trace, module.name, file.installed, how, *before],
+                cwd=work, env=self.environment.variables(), timeout=self.timeout, stop=self.stop,
+            )  # fmt: skip
             return Attempt(finished, _read_answer(answer), self._innermost(trace))
 
     def _innermost(self, trace: Path) -> str:
@@ -143,11 +133,8 @@ class Importer:
         text = trace.read_text(errors="replace") if trace.exists() else ""
         for match in _FRAME.finditer(text):
             file = Path(match["file"])
-            if (
-                not match["file"].startswith("<frozen")
-                and file != PROGRAM
-                and file.parent.name != "importlib"
-            ):
+            machinery = match["file"].startswith("<frozen") or file.parent.name == "importlib"
+            if not machinery and file != PROGRAM:
                 path = re.sub(r"^.*/site-packages/", "", match["file"])
                 return f"{path}, line {match['line']}"
         return ""
@@ -168,23 +155,16 @@ class Importer:
         if answer and answer.errors:
             return self._verdict_on_error(answer, module)
         if not finished.ok:
-            return _verdict_on_end(
-                finished, f"; it was in {attempt.stack}" if attempt.stack else "", bool(answer)
-            )
+            where = f"; it was in {attempt.stack}" if attempt.stack else ""
+            return _verdict_on_end(finished, where, imported=bool(answer))
         if answer is None:
             return Outcome.CRASHED, "the process ended with exit status 0 during the import"
         if not answer.is_ours:
             return Outcome.FAILED, f"another file was imported: {answer.origin or 'none that is known'}"
-        if not self._is_unchanged(Path(answer.origin), file):
+        entry = file.entry
+        if encode_digest(file_digest(Path(answer.origin), entry.algorithm)) != entry.digest:
             return Outcome.FAILED, f"{answer.origin} is not the file of this wheel: something replaced it"
         return Outcome.OK, "the GIL was turned on for it" if answer.gil else ""
-
-    def _is_unchanged(self, installed: Path, file: ModuleFile) -> bool:
-        digest = hashlib.new(file.entry.algorithm)
-        with installed.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
-        return encode_digest(digest.digest()) == file.entry.digest
 
     def _verdict_on_error(self, answer: Answer, module: Module) -> tuple[Outcome, str]:
         outcome, reason = self._lacking(_cause(answer))
@@ -265,7 +245,7 @@ def _told(answer: Answer) -> str:
     return f"{outer.line}; caused by {cause.line}{where}"
 
 
-def _verdict_on_end(finished: Finished, where: str, imported: bool) -> tuple[Outcome, str]:
+def _verdict_on_end(finished: Finished, where: str, *, imported: bool) -> tuple[Outcome, str]:
     """What a process says that did not end well by itself, and raised nothing."""
     when = "it was imported, but then the process" if imported else "the process"
     if finished.timed_out:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from wheelfuse.errors import InvalidInput, Problem
 
@@ -25,6 +27,20 @@ class RecordEntry:
     algorithm: str
     digest: str
     size: int
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> bytes:
+    """The digest of a file on disk, as installers take it to fill in and to check a RECORD.
+
+    Raises:
+        ValueError: there is no such algorithm.
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.new(algorithm)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.digest()
 
 
 def encode_digest(digest: bytes) -> str:
