@@ -118,6 +118,7 @@ def wheel_of_names(directory: Path, target: Target, built_in: str, *flags: str) 
 def _digest(python: Path) -> str:
     """What decides about the module: sources, flags, compilers, headers."""
     versions = [
+        nvcc(),  # the packages of the index bring other headers than the installer, in one version
         _run(nvcc(), "--version"),
         _run("g++", "--version"),
         header_version(python),

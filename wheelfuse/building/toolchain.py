@@ -22,8 +22,8 @@ _CACHES = ("ccache", "sccache")
 _HOMES = ("CUDA_HOME", "CUDA_PATH")
 _VARIABLES = ("CUDACXX", *_HOMES)
 _INSTALL = (
-    "Set CUDA_HOME to the directory of CUDA, or install nvidia-cuda-nvcc, nvidia-cuda-crt, nvidia-nvvm and "
-    "nvidia-cuda-runtime, all of one version, into this environment."
+    "Set CUDA_HOME to the directory of CUDA, or bring nvcc and its headers into this environment: "
+    "pip install 'wheelfuse[cuda]'."
 )
 _RELEASE = re.compile(r"\brelease (\d+\.\d+)")
 _DRY_RUN = re.compile(r"^#\$ (\w+)=(.*)$", re.MULTILINE)

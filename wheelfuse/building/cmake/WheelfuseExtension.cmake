@@ -278,6 +278,11 @@ function(_wheelfuse_find_nvcc result)
   endif()
   set(${result} TRUE PARENT_SCOPE)
   if(CMAKE_CUDA_COMPILER OR NOT "$ENV{CUDACXX}" STREQUAL "")
+    if(CMAKE_CUDA_COMPILER)
+      _wheelfuse_add_libraries("${CMAKE_CUDA_COMPILER}")
+    else()
+      _wheelfuse_add_libraries("$ENV{CUDACXX}")
+    endif()
     return()  # CMake itself complains if it is none
   endif()
   foreach(variable CUDA_HOME CUDA_PATH)
@@ -299,18 +304,30 @@ function(_wheelfuse_find_nvcc result)
   find_program(WHEELFUSE_NVCC nvcc PATHS ${places} NO_DEFAULT_PATH DOC "The CUDA compiler")
   if(WHEELFUSE_NVCC)
     set(CMAKE_CUDA_COMPILER "${WHEELFUSE_NVCC}" CACHE FILEPATH "The CUDA compiler")
-    cmake_path(GET WHEELFUSE_NVCC PARENT_PATH home)
-    cmake_path(GET home PARENT_PATH home)
-    if(NOT EXISTS "${home}/lib64" AND EXISTS "${home}/lib/libcudart_static.a")
-      # nvcc looks for libraries in lib64 alone, but the packages of the index have them in lib.
-      set(ENV{CUDAFLAGS} "$ENV{CUDAFLAGS} -L${home}/lib")
-    endif()
+    _wheelfuse_add_libraries("${WHEELFUSE_NVCC}")
   elseif(arg_OPTIONAL)
     message(STATUS "Without CUDA: there is no nvcc ${searched}")
     set(${result} FALSE PARENT_SCOPE)
   else()
     message(FATAL_ERROR "wheelfuse_enable_cuda: there is no nvcc ${searched}: set CUDA_HOME to the directory of CUDA, "
-      "or install nvidia-cuda-nvcc, nvidia-cuda-crt, nvidia-nvvm and nvidia-cuda-runtime, all of one version")
+      "or install nvcc and its headers for the running Python: pip install 'wheelfuse[cuda]'")
+  endif()
+endfunction()
+
+# nvcc looks for libraries in lib64 alone, but the packages of the index have them in lib. `nvcc` may be a script that
+# calls it, so it is asked where it is.
+function(_wheelfuse_add_libraries nvcc)
+  if(DEFINED CACHE{CMAKE_CUDA_FLAGS})
+    return()  # CMake reads CUDAFLAGS when it configures for the first time
+  endif()
+  execute_process(
+    COMMAND "${nvcc}" --dryrun -x cu /dev/null -o /dev/null
+    OUTPUT_VARIABLE said ERROR_VARIABLE said RESULT_VARIABLE status)
+  if(said MATCHES "#\\$ TOP=([^\n]+)")
+    cmake_path(SET home NORMALIZE "${CMAKE_MATCH_1}")
+    if(NOT EXISTS "${home}/lib64" AND EXISTS "${home}/lib/libcudart_static.a")
+      set(ENV{CUDAFLAGS} "$ENV{CUDAFLAGS} -L${home}/lib")
+    endif()
   endif()
 endfunction()
 
