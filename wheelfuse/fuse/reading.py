@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any
 
+from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.elf.module_ids import FileNaming, read_naming
@@ -46,13 +47,14 @@ class Look:
 
     *device_code*: GPU code, and what of it may be moved; *names*: also how its names may change. *debug*: what they
     are without that which only debuggers read; *build_id*: but only where a build ID leads a debugger to what was
-    cut out.
+    cut out. *deep*: what images tell of the bytes that are loaded; set for files that differ between the wheels.
     """
 
     device_code: bool = False
     names: bool = False
     debug: bool = False
     build_id: bool = False
+    deep: bool = False
 
 
 def read_sources(
@@ -77,6 +79,9 @@ def read_sources(
             problems += error.problems
     if problems:
         raise InvalidInput(problems)
+    differing = _differing(archives) if len(archives) > 1 else frozenset()
+    for reader in readers:
+        reader.differing = differing
     check(
         original for number, reader in enumerate(readers) for original in sketches(reader.source(number, ""))
     )
@@ -96,6 +101,21 @@ def read_sources(
     )
 
 
+def _differing(archives: Archives) -> frozenset[str]:
+    """The paths at which not all wheels have the same content, as their directories tell by size and checksum."""
+    seen: dict[str, set[tuple[int, int]]] = {}
+    for archive in archives:
+        for member in archive.members:
+            seen.setdefault(member.path, set()).add((member.crc, member.size))
+    return frozenset(path for path, contents in seen.items() if len(contents) > 1)
+
+
+def compared_in_full(path: str) -> bool:
+    """Whether ELF files that differ at this path may still be one for all: not if each CPython has its own."""
+    module = parse_module(path)
+    return module is None or module.target is None
+
+
 def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_Batch]:
     """Run the batches, as many at once as keep the threads busy, and give them back in order."""
     running: list[Any] = []
@@ -113,6 +133,7 @@ class _Reader:
     def __init__(self, archive: Archive, look: Look) -> None:
         self.archive = archive
         self.look = look
+        self.differing: frozenset[str] = frozenset()
         self.wheel = read_wheel(archive)
         self.provenance = _provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
@@ -175,6 +196,8 @@ class _Batch:
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = encode_digest(hashes["sha256"].digest())
             look = self.reader.look
+            if member.path in self.reader.differing and compared_in_full(member.path):
+                look = replace(look, deep=True)
             self.reader.verified[member.path] = _verified(digest, member.size, content, look)
             if restoration:
                 if content is None:
@@ -185,7 +208,7 @@ class _Batch:
 def _verified(digest: str, size: int, content: bytes | mmap | None, look: Look) -> Verified:
     if content is None:
         return Verified(digest, size)
-    image = read_image(content)
+    image = read_image(content, deep=look.deep)
     found = Verified(
         digest, size, image, held_code(content, image, names=look.names) if look.device_code else None
     )

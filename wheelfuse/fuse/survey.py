@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from mmap import mmap
 from typing import BinaryIO, cast
 
-from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Facts, File, Original
 from wheelfuse.fuse.originals import Source, healed, originals_of
-from wheelfuse.fuse.reading import Archives, Look, Progress, chunks_of, read_sources
+from wheelfuse.fuse.reading import Archives, Look, Progress, chunks_of, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
 from wheelfuse.fuse.stripping import without_debug
 from wheelfuse.wheel.archive import spooled
@@ -100,8 +99,7 @@ def _look_closer(archives: Archives, originals: Sequence[Original], images: dict
         if file.digest in contents or file.digest in listings:
             continue
         if file.digest in images:
-            module = parse_module(path)
-            if (module is None or module.target is None) and not deep[file.digest].loaded_digest:
+            if compared_in_full(path) and not deep[file.digest].loaded_digest:
                 with spooled(chunks_of(archives, file), file.size) as data:
                     deep[file.digest] = read_image(data, deep=True)
             continue

@@ -14,8 +14,11 @@ import secrets
 import struct
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +33,9 @@ _END = struct.Struct("<4sHHHHIIH")
 _LIMIT32, _LIMIT16 = 0xFFFFFFFF, 0xFFFF
 _UNIX = 3
 _UTF8_FLAG = 0x800
+
+_BLOCK = 1 << 20
+_WINDOW = 1 << 15  # bytes; how far back a deflate stream may refer (RFC 1951, 2)
 
 Timestamp = tuple[int, int]
 """MS-DOS date and time, as zip files hold them."""
@@ -81,13 +87,17 @@ class ZipWriter:
         zip64 = size_limit + (size_limit >> 10) + 64 >= _LIMIT32
         self._local_header(path, DEFLATED, 0, 0, 0, extra, force_zip64=zip64)
         digest, crc, size, begin = hashlib.sha256(), 0, 0, self._file.tell()
-        deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
-        for chunk in chunks:
-            digest.update(chunk)
-            crc = zlib.crc32(chunk, crc)
-            size += len(chunk)
-            self._file.write(deflater.compress(chunk))
-        self._file.write(deflater.flush())
+
+        def seen() -> Iterator[bytes]:
+            nonlocal crc, size
+            for chunk in chunks:
+                digest.update(chunk)
+                crc = zlib.crc32(chunk, crc)
+                size += len(chunk)
+                yield chunk
+
+        for compressed in _deflated(seen()):
+            self._file.write(compressed)
         end = self._file.tell()
         self._file.seek(offset)
         self._local_header(path, DEFLATED, crc, end - begin, size, extra, force_zip64=zip64)
@@ -174,6 +184,58 @@ class ZipWriter:
             mode << 16, min(offset, _LIMIT32),
         )  # fmt: skip
         self._directory.append(header + name + extra)
+
+
+def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """One deflate stream, of blocks that several threads compress; the same however many there are.
+
+    Each block ends on a byte (a sync flush) and may refer to the end of the one before, so that little is lost.
+    """
+    waiting: deque[Future[bytes]] = deque()
+    before, blocks = b"", _blocks(chunks)
+    block = next(blocks, b"")
+    while True:
+        following = next(blocks, None)
+        if following is None and not before:
+            yield _compressed(block, b"", last=True)  # a small content is not worth a thread
+            return
+        waiting.append(_threads().submit(_compressed, block, before, last=following is None))
+        if following is None:
+            break
+        if len(waiting) > 2 * _cores():
+            yield waiting.popleft().result()
+        before, block = block[-_WINDOW:], following
+    for future in waiting:
+        yield future.result()
+
+
+def _compressed(block: bytes, before: bytes, *, last: bool) -> bytes:
+    deflater = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=before)
+    return deflater.compress(block) + deflater.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of one size, and a last one."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        while size >= _BLOCK:
+            whole = b"".join(held)
+            yield whole[:_BLOCK]
+            held, size = [whole[_BLOCK:]], size - _BLOCK
+    if size:
+        yield b"".join(held)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="deflate")
+
+
+def _cores() -> int:
+    return min(8, os.cpu_count() or 1)
 
 
 def _put(temporary: Path, path: Path, overwrite: bool) -> None:
