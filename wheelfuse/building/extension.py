@@ -27,7 +27,7 @@ from wheelfuse.building.commands import (
 )
 from wheelfuse.building.diagnosis import diagnosis
 from wheelfuse.building.toolchain import find_cache, find_cuda, find_cxx
-from wheelfuse.building.torch import TODO, Torch
+from wheelfuse.building.torch import INSTALL, Torch
 from wheelfuse.building.torch import find as find_torch
 from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.matrix import Matrix, assign
@@ -170,7 +170,7 @@ def _toolchain(files: Sequence[Path], options: ExtensionOptions, interpreter: In
 def _torch(options: ExtensionOptions) -> Torch:
     found = find_torch(options.torch_python)
     if found is None:
-        raise JobFailed(Problem("the Python that runs wheelfuse has no torch", todo=TODO))
+        raise JobFailed(Problem("the Python that runs wheelfuse has no torch", todo=INSTALL))
     return found
 
 

@@ -20,7 +20,7 @@ from wheelfuse.errors import JobFailed, Problem, UsageError
 VARIABLE = "WHEELFUSE_TORCH_PYTHON"
 """The environment variable that names the driver, read here and set for every build job."""
 
-TODO = f"Install torch there, or name an interpreter that has it with --torch-python or {VARIABLE}."
+INSTALL = f"Install torch there, or name an interpreter that has it with --torch-python or {VARIABLE}."
 """What to do where an interpreter has no torch."""
 
 _TIMEOUT = 300.0  # seconds; importing torch from a slow disk takes long
@@ -101,11 +101,11 @@ def ask(python: Path) -> Torch:
         finished = processes.run([path, "-c", _PROBE], cwd="/", env=processes.environment(), timeout=_TIMEOUT)
     except OSError as error:
         what = f"no Python that could be asked for torch: {error.strerror}"
-        raise UsageError(Problem(what, str(path), todo=TODO)) from error
+        raise UsageError(Problem(what, str(path), todo=INSTALL)) from error
     answer = finished.output.rpartition(_MARK)[2].partition("\n")[0]
     if not finished.ok or not answer:
         what = f"torch could not be imported: the interpreter {finished.why()}\n{finished.tail(10)}"
-        raise JobFailed(Problem(what.rstrip(), str(path), todo=TODO))
+        raise JobFailed(Problem(what.rstrip(), str(path), todo=INSTALL))
     said = json.loads(answer)
     return Torch(
         path, said["version"], Path(said["directory"]), Path(said["cmake_prefix"]),

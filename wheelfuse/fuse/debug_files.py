@@ -30,7 +30,7 @@ def write_debug_files(
         UsageError: there is another debug file for the same build, and *overwrite* is not given.
         OSError: the disk is full, or the like.
     """
-    written: dict[Path, str] = {}
+    written: list[Path] = []
     for output in outputs:
         source = output.file.source
         if not isinstance(source, Stored) or not source.stripped:
@@ -43,7 +43,7 @@ def write_debug_files(
             # A build ID names a build: a second file of it in the wheel has the same debug information.
             if path in written:
                 continue
-            written[path] = output.path
+            written.append(path)
             _write(path, stripped.debug, content, overwrite=overwrite)
     return tuple(written)
 
@@ -55,7 +55,6 @@ def _write(path: Path, debug: Assembly, content: bytes | mmap, *, overwrite: boo
         if not overwrite:
             what = "there is another debug file for the same build"
             raise UsageError(Problem(what, str(path), todo="Choose another directory, or add --force."))
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, overwrite=True) as file:
         for chunk in debug.chunks(content):
             file.write(chunk)

@@ -72,16 +72,14 @@ def read_sources(
     """
     problems: list[Problem] = []
     readers = []
+    compared = _compared_in_full(archives)
     for archive in archives:
         try:
-            readers.append(_Reader(archive, look))
+            readers.append(_Reader(archive, look, compared))
         except InvalidInput as error:
             problems += error.problems
     if problems:
         raise InvalidInput(problems)
-    differing = _differing(archives) if len(archives) > 1 else frozenset()
-    for reader in readers:
-        reader.differing = differing
     check(
         original for number, reader in enumerate(readers) for original in sketches(reader.source(number, ""))
     )
@@ -101,13 +99,13 @@ def read_sources(
     )
 
 
-def _differing(archives: Archives) -> frozenset[str]:
-    """The paths at which not all wheels have the same content, as their directories tell by size and checksum."""
+def _compared_in_full(archives: Archives) -> frozenset[str]:
+    """The paths to read deep: not all wheels have the same there, as their directories tell by size and checksum."""
     seen: dict[str, set[tuple[int, int]]] = {}
     for archive in archives:
         for member in archive.members:
             seen.setdefault(member.path, set()).add((member.crc, member.size))
-    return frozenset(path for path, contents in seen.items() if len(contents) > 1)
+    return frozenset(path for path, found in seen.items() if len(found) > 1 and compared_in_full(path))
 
 
 def compared_in_full(path: str) -> bool:
@@ -130,10 +128,10 @@ def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_
 class _Reader:
     """One wheel while it is read."""
 
-    def __init__(self, archive: Archive, look: Look) -> None:
+    def __init__(self, archive: Archive, look: Look, compared: frozenset[str]) -> None:
         self.archive = archive
         self.look = look
-        self.differing: frozenset[str] = frozenset()
+        self.compared = compared
         self.wheel = read_wheel(archive)
         self.provenance = _provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
@@ -196,7 +194,7 @@ class _Batch:
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = encode_digest(hashes["sha256"].digest())
             look = self.reader.look
-            if member.path in self.reader.differing and compared_in_full(member.path):
+            if member.path in self.reader.compared:
                 look = replace(look, deep=True)
             self.reader.verified[member.path] = _verified(digest, member.size, content, look)
             if restoration:

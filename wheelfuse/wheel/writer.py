@@ -216,17 +216,17 @@ def _compressed(block: bytes, before: bytes, *, last: bool) -> bytes:
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in blocks of one size, and a last one."""
-    held: list[bytes] = []
-    size = 0
+    held = bytearray()
     for chunk in chunks:
-        held.append(chunk)
-        size += len(chunk)
-        while size >= _BLOCK:
-            whole = b"".join(held)
-            yield whole[:_BLOCK]
-            held, size = [whole[_BLOCK:]], size - _BLOCK
-    if size:
-        yield b"".join(held)
+        for start in range(
+            0, len(chunk), _BLOCK
+        ):  # a chunk may be a whole file: it is not copied again and again
+            held += chunk[start : start + _BLOCK]
+            if len(held) >= _BLOCK:
+                yield bytes(held[:_BLOCK])
+                del held[:_BLOCK]
+    if held:
+        yield bytes(held)
 
 
 @cache
