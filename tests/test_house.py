@@ -16,14 +16,16 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"errors", "glob", "target"})
+BASE = frozenset({"content", "errors", "glob", "target", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
+    "content": frozenset({"workers"}),
     "errors": frozenset(),
     "glob": frozenset(),
     "target": frozenset({"errors"}),
+    "workers": frozenset(),
     "pyproject": frozenset({"errors"}),
     "wheel": BASE,
     "elf": BASE,

@@ -72,11 +72,6 @@ def environment(changes: Mapping[str, str | None] | None = None) -> dict[str, st
     return {name: value for name, value in changed.items() if value is not None}
 
 
-def cores() -> int:
-    """How many processes are worth running at a time: one for each core that this one may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def steering() -> tuple[str, ...]:
     """The variables of this process that steer *this* Python, and are not for another."""
     return tuple(name for name in os.environ if name.startswith(_LEAKY))

@@ -21,13 +21,13 @@ from tests.elf.fatbins import LTO, LZ4, PTX, container, entry
 from tests.interpreters import available
 from tests.native import compiled
 from wheelfuse import Target
+from wheelfuse.content import reading
 from wheelfuse.elf.carrier import lay_out
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.image import read_image
 from wheelfuse.elf.module_ids import Naming, _Content, module_ids, read_naming
 from wheelfuse.elf.outsource import Move, outsource
 from wheelfuse.elf.patch import Edit
-from wheelfuse.elf.recipe import reading
 from wheelfuse.errors import InvalidInput
 
 ONE, TWO = "0a1b2c3d_4_k_cu", "d9e8f706_4_k_cu"

@@ -28,13 +28,14 @@ from tests.elf.loader import Mapped, changes, check_outsourced
 from tests.elf.minimal import Minimal
 from tests.native import compiled, library
 from tests.real.download import fetched
+from wheelfuse.content import reading
 from wheelfuse.elf.carrier import Carrier, lay_out
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.fatbin import SECTIONS, Container
 from wheelfuse.elf.image import read_image
 from wheelfuse.elf.layout import SHT_DYNSYM
 from wheelfuse.elf.outsource import Move, Outsourced, _Names, _Plan, immovable, outsource
-from wheelfuse.elf.recipe import Recipe, reading
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.elf.references import read_linked
 from wheelfuse.elf.strip import strip_debug
 from wheelfuse.elf.unharmed import verify

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, reading
+from wheelfuse.content import reading
+from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros
 from wheelfuse.errors import InvalidInput
 
 SOURCE, OTHER = bytes(range(100)), bytes(reversed(range(200)))

@@ -14,7 +14,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from wheelfuse.elf.recipe import Recipe, reading
+from wheelfuse.content import reading
+from wheelfuse.elf.recipe import Recipe
 
 OWN = """
 import spamcuda as spam

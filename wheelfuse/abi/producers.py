@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from mmap import mmap
 from pathlib import Path
 
+from wheelfuse.content import Content
 from wheelfuse.elf.image import Image, Section
 
 DATA = Path(__file__).parent / "data"
@@ -50,10 +50,10 @@ class Producers:
         return any(found.split()[0] == tool for found in self.tools)
 
 
-def read_producers(data: bytes | mmap, image: Image) -> Producers:
+def read_producers(data: Content, image: Image) -> Producers:
     """Read what made the ELF file *data*; only its constants, comments and recorded command lines are looked at."""
     constants = tuple(
-        bytes(data[section.offset : section.offset + section.size])
+        data[section.offset : section.offset + section.size]
         for section in image.sections
         if _holds_constants(section)
     )
@@ -167,7 +167,7 @@ _SIGNATURES = (
 )
 
 
-def _compilers(data: bytes | mmap, image: Image) -> tuple[str, ...]:
+def _compilers(data: Content, image: Image) -> tuple[str, ...]:
     """The compilers that signed ``.comment``, sorted; signatures of an unknown form are passed over."""
     found = set()
     for text in _texts(data, image, ".comment"):
@@ -178,23 +178,23 @@ def _compilers(data: bytes | mmap, image: Image) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _command_lines(data: bytes | mmap, image: Image) -> tuple[str, ...]:
+def _command_lines(data: Content, image: Image) -> tuple[str, ...]:
     """What ``-frecord-gcc-switches`` recorded, and the flags that ``-grecord-gcc-switches`` put into debug info."""
     found = set(_texts(data, image, ".GCC.command.line"))
     for section in image.sections:
         if section.name == ".debug_str" and not section.flags & _COMPRESSED:
-            text = bytes(data[section.offset : section.offset + section.size])
+            text = data[section.offset : section.offset + section.size]
             for string in _strings((text,), b"GNU C"):
                 if match := re.match(rb"GNU C(?:\+\+)?\d* [\d.]+ .*? (-.*)", string):
                     found.add(match[1].decode("utf-8", "replace"))
     return tuple(sorted(found))
 
 
-def _texts(data: bytes | mmap, image: Image, name: str) -> Iterator[str]:
+def _texts(data: Content, image: Image, name: str) -> Iterator[str]:
     """The zero-terminated strings of a section."""
     for section in image.sections:
         if section.name == name and not section.flags & _COMPRESSED and section.kind != "SHT_NOBITS":
-            text = bytes(data[section.offset : section.offset + section.size])
+            text = data[section.offset : section.offset + section.size]
             yield from (part.decode("utf-8", "replace") for part in text.split(b"\0") if part)
 
 

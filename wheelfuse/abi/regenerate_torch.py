@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from wheelfuse.abi.torch import LIBRARY, Exports, Kind, classify, mentions_torch, version_key
+from wheelfuse.content import opened
 from wheelfuse.elf.image import read_image
 from wheelfuse.errors import InvalidInput
 
@@ -126,7 +126,7 @@ def _wanted(name: str) -> bool:
 
 
 def _exported_names(file: Path) -> frozenset[str]:
-    with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+    with opened(file) as content:
         return frozenset(filter(worth_keeping, read_image(content).exports))
 
 

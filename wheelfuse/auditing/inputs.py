@@ -14,6 +14,7 @@ from wheelfuse.auditing.installed import Environment, read_environment, read_ins
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
+from wheelfuse.workers import processors
 
 Progress = Callable[[int, int], None]
 """Called with the inputs read so far and those to read in all."""
@@ -64,7 +65,7 @@ def read_all(
     inputs = list(dict.fromkeys(inputs))
     if not inputs:
         raise UsageError("nothing to audit: name wheels, shared objects, directories, or --installed NAME")
-    return tuple(_distinct(_read(inputs, jobs or os.cpu_count() or 1, progress)))
+    return tuple(_distinct(_read(inputs, jobs or processors(), progress)))
 
 
 def _inputs(given: str) -> Iterable[Input]:

@@ -13,13 +13,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TypeVar
 
 from wheelfuse.abi.producers import read_producers
 from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
+from wheelfuse.content import Content, opened
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
@@ -141,7 +141,7 @@ def _digest_problem(entry: RecordEntry | None, digest: hashlib._Hash | None) -> 
     return ""
 
 
-def _shared_object(path: str, content: bytes | mmap) -> SharedObject | None:
+def _shared_object(path: str, content: Content) -> SharedObject | None:
     """The facts of an ELF file; None for those that no loader takes (``.o`` files, GPU code).
 
     Raises:
@@ -162,11 +162,8 @@ def read_file(path: Path, name: str) -> SharedObject | None:
         InvalidInput: it is an ELF file, but damaged.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            return None
-        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            return _shared_object(name, content)
+    with opened(path) as content:
+        return _shared_object(name, content) if content[: len(MAGIC)] == MAGIC else None
 
 
 def _read_file(path: Path, label: str) -> Subject:

@@ -19,8 +19,9 @@ from wheelfuse.building.toolchain import find_cache
 from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.api import pythons as find_pythons
-from wheelfuse.processes import StrPath, cores
+from wheelfuse.processes import StrPath
 from wheelfuse.pyproject import read_pyproject
+from wheelfuse.workers import processors
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,14 @@ def plan_build(
         extra=map(Path, interpreters), provision=provision, on_output=on_output,
     )  # fmt: skip
     source = read_source(root, ignored=options.all_files, without=(place,))
-    parallel = max(1, min(options.jobs or cores(), len(found.interpreters)))
+    parallel = max(1, min(options.jobs or processors(), len(found.interpreters)))
     how, way = _placing(parallel)
     driver, notes = _torch(torch_python)
     setup = Setup(
         place,
         how,
         parallel,
-        max(1, cores() // parallel),
+        max(1, processors() // parallel),
         way,
         find_cache() if options.cache else None,
         driver,

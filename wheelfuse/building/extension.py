@@ -33,9 +33,10 @@ from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.matrix import Matrix, assign
 from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
-from wheelfuse.processes import Finished, StrPath, cores, run
+from wheelfuse.processes import Finished, StrPath, run
 from wheelfuse.target import Target
 from wheelfuse.wheel.writer import replacing
+from wheelfuse.workers import processors
 
 MOST_LINES = 60
 """How many lines of what a compiler printed an error shows: the first, for later ones follow from them."""
@@ -193,7 +194,7 @@ def _build(
 
     built.parent.mkdir(parents=True)
     linking = link_command([command.output for command in compiling], options, tools, built)
-    with ThreadPoolExecutor(options.jobs or cores()) as pool:
+    with ThreadPoolExecutor(options.jobs or processors()) as pool:
         try:
             problems = [problem for problem in pool.map(one, compiling) if problem]
         except BaseException:

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from wheelfuse.content import Content, reading
 from wheelfuse.elf.layout import (
     DT_NEEDED,
     DT_SONAME,
@@ -42,7 +43,7 @@ from wheelfuse.elf.layout import (
     read_layout,
     round_up,
 )
-from wheelfuse.elf.patch import Buffer, Edit, Patch, Undo
+from wheelfuse.elf.patch import Edit, Patch, Undo
 from wheelfuse.errors import InvalidInput
 
 __all__ = ["Edit", "Patch", "Undo", "rename"]
@@ -52,7 +53,7 @@ _SMALLEST_PAGE = 0x1000
 _FILE_ALIGN = 8  # of a program header in ELF64
 
 
-def rename(data: Buffer, *, soname: str | None = None, needed: Mapping[str, str]) -> Patch | None:
+def rename(data: Content, *, soname: str | None = None, needed: Mapping[str, str]) -> Patch | None:
     """The change that gives a shared object another name, and other names to libraries that it needs.
 
     Args:
@@ -72,12 +73,11 @@ def rename(data: Buffer, *, soname: str | None = None, needed: Mapping[str, str]
         None if soname is None else _encoded(soname),
         {_encoded(old): _encoded(new) for old, new in needed.items()},
     )
-    with memoryview(data) as view:
-        before = read_layout(lambda offset, size: bytes(view[offset : offset + size]), view.nbytes)
-        patch = _patch(before, names)
-        if patch is not None:
-            after = read_layout(partial(patch.read, view), patch.size + len(patch.tail))
-            _verify(before, after, names)
+    before = read_layout(reading(data), len(data))
+    patch = _patch(before, names)
+    if patch is not None:
+        after = read_layout(partial(patch.read, data), patch.size + len(patch.tail))
+        _verify(before, after, names)
     return patch
 
 

@@ -14,9 +14,9 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from mmap import mmap
 from typing import NamedTuple
 
+from wheelfuse.content import Content, unpack_from
 from wheelfuse.elf.image import Image, Section
 from wheelfuse.errors import InvalidInput, Problem
 
@@ -128,7 +128,7 @@ def natural(arch: str) -> tuple[int, int, str]:
     return (_PREFIXES.index(prefix) if prefix in _PREFIXES else len(_PREFIXES), int(number), suffix)
 
 
-def read_device_code(data: bytes | mmap, image: Image) -> DeviceCode:
+def read_device_code(data: Content, image: Image) -> DeviceCode:
     """Read the fat binaries in the ELF file *data*, of which *image* has the sections.
 
     Raises:
@@ -145,7 +145,7 @@ def read_device_code(data: bytes | mmap, image: Image) -> DeviceCode:
     return DeviceCode(tuple(found))
 
 
-def _containers(data: bytes | mmap, section: Section) -> Iterator[Container]:
+def _containers(data: Content, section: Section) -> Iterator[Container]:
     position, end = section.offset, section.offset + section.size
     if end > len(data):
         raise ValueError("it reaches beyond the end of the file")
@@ -153,7 +153,7 @@ def _containers(data: bytes | mmap, section: Section) -> Iterator[Container]:
         where = f"container at 0x{position - section.offset:x}"
         if end - position < _CONTAINER.size:
             raise ValueError(f"{where} is cut off")
-        magic, version, header, size = _CONTAINER.unpack_from(data, position)
+        magic, version, header, size = unpack_from(_CONTAINER, data, position)
         if magic != _MAGIC:
             raise ValueError(f"no container at 0x{position - section.offset:x}, but 0x{magic:08x}")
         if version != _VERSION or header < _CONTAINER.size:
@@ -165,13 +165,13 @@ def _containers(data: bytes | mmap, section: Section) -> Iterator[Container]:
         position += header + size
 
 
-def _skip_padding(data: bytes | mmap, position: int, end: int) -> int:
+def _skip_padding(data: Content, position: int, end: int) -> int:
     """Where the next 8 bytes begin that are not all zeros; *end* if there are none.
 
     Containers are aligned to 8 bytes, in a section that is so aligned itself.
     """
     while position < end:
-        chunk = bytes(data[position : min(position + _CHUNK, end)])
+        chunk = data[position : min(position + _CHUNK, end)]
         zeros = len(chunk) - len(chunk.lstrip(b"\0"))
         if zeros < len(chunk):
             return position + zeros - zeros % 8
@@ -179,7 +179,7 @@ def _skip_padding(data: bytes | mmap, position: int, end: int) -> int:
     return end
 
 
-def headers(data: bytes | mmap, position: int, end: int, where: str) -> Iterator[tuple[int, EntryHeader]]:
+def headers(data: Content, position: int, end: int, where: str) -> Iterator[tuple[int, EntryHeader]]:
     """The entries from *position* to *end*: where each begins, and its header. *where* names them in errors.
 
     Raises:
@@ -188,7 +188,7 @@ def headers(data: bytes | mmap, position: int, end: int, where: str) -> Iterator
     while position < end:
         if end - position < _ENTRY.size:
             raise ValueError(f"{where} ends within the header of an entry")
-        entry = EntryHeader._make(_ENTRY.unpack_from(data, position))
+        entry = EntryHeader._make(unpack_from(_ENTRY, data, position))
         if entry.version != _ENTRY_VERSION or entry.header < _ENTRY.size:
             what = f"an entry of version 0x{entry.version:x} with a header of {entry.header} bytes"
             raise ValueError(f"{where} has {what}")
@@ -198,9 +198,9 @@ def headers(data: bytes | mmap, position: int, end: int, where: str) -> Iterator
         position += entry.header + entry.size
 
 
-def headers_of(data: bytes | mmap, container: Container) -> Iterator[tuple[int, EntryHeader]]:
+def headers_of(data: Content, container: Container) -> Iterator[tuple[int, EntryHeader]]:
     """The entries of a container that was read from *data*: where in *data* each begins, and its header."""
-    _, _, header, _ = _CONTAINER.unpack_from(data, container.offset)
+    _, _, header, _ = unpack_from(_CONTAINER, data, container.offset)
     yield from headers(data, container.offset + header, container.offset + container.size, "the container")
 
 
@@ -209,7 +209,7 @@ def kind_of(entry: EntryHeader) -> str:
     return _KINDS.get(entry.kind, (f"kind {entry.kind}", ""))[0]
 
 
-def _entries(data: bytes | mmap, position: int, end: int, where: str) -> Iterator[Entry]:
+def _entries(data: Content, position: int, end: int, where: str) -> Iterator[Entry]:
     for _, entry in headers(data, position, end, where):
         _, prefix = _KINDS.get(entry.kind, ("", f"kind{entry.kind}"))
         packed = bool(entry.flags & _COMPRESSED)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from wheelfuse.elf.layout import PT_LOAD, Phdr, Read, round_up
+from wheelfuse.content import Read
+from wheelfuse.elf.layout import PT_LOAD, Phdr, round_up
 
 PF_X, _PF_W = 1, 2
 _SMALLEST_PAGE = 0x1000

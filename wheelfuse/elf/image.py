@@ -8,13 +8,11 @@ versions: LSB Core, section 10.7.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import struct
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from mmap import mmap
 from typing import Any
 
 from elftools.common.exceptions import ELFError
@@ -22,6 +20,7 @@ from elftools.construct.core import ConstructError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
+from wheelfuse.content import Content, pieces, stream, unpack_from
 from wheelfuse.errors import InvalidInput, Problem
 
 MAGIC = b"\x7fELF"
@@ -136,7 +135,7 @@ def entry_points(stem: str) -> tuple[str, str]:
     return f"PyInit{letter}_{suffix}", f"PyModExport{letter}_{suffix}"
 
 
-def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:
+def read_image(data: Content, *, deep: bool = False) -> Image:
     """Read the facts of an ELF file; *deep* adds the digest of the bytes that are loaded into memory.
 
     Raises:
@@ -151,9 +150,8 @@ def read_image(data: bytes | mmap, *, deep: bool = False) -> Image:
         raise InvalidInput(Problem(f"unreadable ELF file: {told}")) from error
 
 
-def _read(data: bytes | mmap, deep: bool) -> Image:
-    stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data
-    elf = ELFFile(stream)
+def _read(data: Content, deep: bool) -> Image:
+    elf = ELFFile(stream(data))
     machine, kind = elf["e_machine"], elf["e_type"]
     head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
     if isinstance(kind, int) and kind < _FIRST_OS_TYPE:  # pyelftools has no name for it
@@ -202,14 +200,14 @@ def _read(data: bytes | mmap, deep: bool) -> Image:
     )
 
 
-def _check_segments(elf: ELFFile, data: bytes | mmap) -> None:
+def _check_segments(elf: ELFFile, data: Content) -> None:
     """p_offset and p_filesz of every segment; pyelftools would read sections for that, which may be cut off."""
     order = "<" if elf.little_endian else ">"
     layout = struct.Struct(f"{order}8xQ16xQ16x" if elf.elfclass == 64 else f"{order}4xI8xI12x")
     if elf.num_segments() and elf["e_phentsize"] != layout.size:
         raise ValueError(f"e_phentsize is {elf['e_phentsize']}")
     for number in range(elf.num_segments()):
-        offset, size = layout.unpack_from(data, elf["e_phoff"] + number * layout.size)
+        offset, size = unpack_from(layout, data, elf["e_phoff"] + number * layout.size)
         if offset + size > len(data):
             raise ValueError("a segment reaches beyond the end of the file")
 
@@ -224,7 +222,7 @@ def _check_section_headers(elf: ELFFile, size: int) -> None:
 
 
 def _symbols(
-    elf: ELFFile, data: bytes | mmap, sections: dict[str, Any]
+    elf: ELFFile, data: Content, sections: dict[str, Any]
 ) -> tuple[tuple[Import, ...], frozenset[str]]:
     table = next((s for s in sections.values() if s["sh_type"] == "SHT_DYNSYM"), None)
     if table is None:
@@ -248,16 +246,16 @@ def _symbols(
     return tuple(sorted(imports)), frozenset(exports)
 
 
-def _entries(elf: ELFFile, data: bytes | mmap, table: Any) -> Iterator[tuple[int, int, int, int]]:
+def _entries(elf: ELFFile, data: Content, table: Any) -> Iterator[tuple[int, int, int, int]]:
     """st_name, st_info, st_other and st_shndx of every entry, whatever the class and byte order."""
     order = "<" if elf.little_endian else ">"
     layout = struct.Struct(f"{order}IBBH16x" if elf.elfclass == 64 else f"{order}I8xBBH")
     start = table["sh_offset"]
     count = table["sh_size"] // layout.size
-    return layout.iter_unpack(memoryview(data[start : start + count * layout.size]))
+    return layout.iter_unpack(data[start : start + count * layout.size])
 
 
-def _versions(data: bytes | mmap, sections: dict[str, Any]) -> tuple[int, ...]:
+def _versions(data: Content, sections: dict[str, Any]) -> tuple[int, ...]:
     section = sections.get(".gnu.version")
     if section is None:
         return ()
@@ -331,7 +329,7 @@ def _hardening(elf: ELFFile, dynamic: dict[Any, int]) -> Hardening:
     )
 
 
-def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) -> str:
+def _loaded_digest(elf: ELFFile, data: Content, sections: tuple[Any, ...]) -> str:
     """A digest over all that reaches memory, but for the build id: equal digests mean equal behaviour."""
     digest = hashlib.sha256()
     for segment in elf.iter_segments():
@@ -349,7 +347,7 @@ def _loaded_digest(elf: ELFFile, data: bytes | mmap, sections: tuple[Any, ...]) 
     return digest.hexdigest()
 
 
-def _code_digest(data: bytes | mmap, sections: tuple[Any, ...]) -> str:
+def _code_digest(data: Content, sections: tuple[Any, ...]) -> str:
     """A digest over the machine code alone."""
     digest = hashlib.sha256()
     for section in sections:
@@ -358,10 +356,9 @@ def _code_digest(data: bytes | mmap, sections: tuple[Any, ...]) -> str:
     return digest.hexdigest()
 
 
-def _update(digest: Any, data: bytes | mmap, section: Any) -> None:
-    start, end = section["sh_offset"], section["sh_offset"] + section["sh_size"]
-    for position in range(start, end, 1 << 20):
-        digest.update(data[position : min(position + (1 << 20), end)])
+def _update(digest: Any, data: Content, section: Any) -> None:
+    for piece in pieces(data, section["sh_offset"], section["sh_offset"] + section["sh_size"]):
+        digest.update(piece)
 
 
 _HASH_SUFFIX = re.compile(r"[0-9a-f]{8,}(?:_\d+)?")

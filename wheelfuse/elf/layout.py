@@ -8,11 +8,12 @@ All machines and both byte orders. The reader is strict: what it returns can be 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
+from wheelfuse.content import Read
 from wheelfuse.errors import InvalidInput
 
 ET_DYN = 3
@@ -23,9 +24,6 @@ DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1,
 DT_FLAGS_1, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFB, 0x6FFFFFFE, 0x6FFFFFFF
 DF_1_PIE = 0x08000000
 VER_NEED_CURRENT = 1
-
-Read = Callable[[int, int], bytes]
-"""(offset, size) -> that part of a file; shorter where the file ends."""
 
 
 class Ehdr(NamedTuple):

@@ -33,15 +33,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from mmap import mmap
 from zlib import crc32
 
+from wheelfuse.content import Content, reading, windows
 from wheelfuse.elf.fatbin import SECTIONS, Container
 from wheelfuse.elf.gaps import Range
 from wheelfuse.elf.layout import Ehdr, Encoding, Shdr
 from wheelfuse.elf.patch import Edit
 from wheelfuse.elf.payloads import READABLE, Payload, payloads
-from wheelfuse.elf.recipe import reading
 from wheelfuse.elf.references import CONSTANTS, SHT_SYMTAB, SYM, Linked, read_linked
 from wheelfuse.errors import InvalidInput
 
@@ -51,6 +50,8 @@ DIGITS = 8
 _LENGTH = re.compile(rb"_(?<=[0-9a-f]{8}_)(?=([0-9]{1,3})_)")
 _NAME = re.compile(rb"[0-9A-Za-z_]+_")
 _IDENTIFIER = re.compile(rb"[\w$]+")
+_LONGEST = DIGITS + len("_999_") + 1000  # of an id, with what follows it
+_LONGEST_NAME = 1 << 16  # of a symbol
 _MASK = bytes(DIGITS)
 _NOWHERE: tuple[int, ...] = ()
 _BLOCK = 128  # bytes that are compared together where GPU code is compressed
@@ -59,14 +60,15 @@ _WORTH_IT = 20  # of the bytes of a container, recipes may take the part that th
 _RDC = SECTIONS[1]
 
 
-def module_ids(data: bytes | mmap, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+def module_ids(data: Content, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
     """The module ids in a part of *data*, with their offsets, in whatever names they are."""
     end = len(data) if end is None else end
-    for match in _LENGTH.finditer(data, start, end):
-        begin, name = match.start() - DIGITS, match.end(1) + 1
-        stop = name + int(match[1])
-        if begin >= start and stop < end and _NAME.fullmatch(data, name, stop + 1):
-            yield begin, data[begin:stop]
+    for at, own, window in windows(data, start, end, _LONGEST):
+        for match in _LENGTH.finditer(window):
+            begin, name = match.start() - DIGITS, match.end(1) + 1
+            stop = name + int(match[1])
+            if begin < own and stop < len(window) and _NAME.fullmatch(window, name, stop + 1):
+                yield at + begin, window[begin:stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class FileNaming:
     ids: frozenset[str] = frozenset()
 
 
-def read_naming(data: bytes | mmap, containers: Sequence[Container]) -> FileNaming:
+def read_naming(data: Content, containers: Sequence[Container]) -> FileNaming:
     """What the names of the GPU code in a shared object are, and where its host code has them.
 
     Raises:
@@ -157,7 +159,7 @@ class _Content:
     """Whether there may be ids that were not found."""
 
     @classmethod
-    def of(cls, data: bytes | mmap, container: Container) -> _Content:
+    def of(cls, data: Content, container: Container) -> _Content:
         found, digest = cls(container), hashlib.sha256()
         try:
             for payload in payloads(data, container):
@@ -248,14 +250,13 @@ def _identifiers(ptx: bytes, ids: Iterable[bytes]) -> set[bytes]:
 class _Host:
     """A file without its GPU code: where module ids are in it, by offset, and what may be changed there."""
 
-    data: bytes | mmap
+    data: Content
     linked: Linked
     ids: dict[bytes, tuple[int, ...]]
 
     @classmethod
-    def of(cls, data: bytes | mmap, containers: Iterable[Container]) -> _Host:
-        with memoryview(data) as view:
-            linked = read_linked(reading(view), view.nbytes)
+    def of(cls, data: Content, containers: Iterable[Container]) -> _Host:
+        linked = read_linked(reading(data), len(data))
         ids: dict[bytes, tuple[int, ...]] = {}
         taken = sorted(Range(c.offset, c.offset + c.size) for c in containers)
         bounds = [Range(0, 0), *taken, Range(len(data), len(data))]
@@ -276,12 +277,16 @@ class _Host:
                 return f"has names that are also elsewhere in the file than in {CONSTANTS}", _NOWHERE
             if not self.linked.is_constant(offset, DIGITS):
                 return "has names that change when the file is loaded", _NOWHERE
-            begin = max(self.data.rfind(b"\0", strings.start, offset) + 1, strings.start)
-            end = self.data.find(b"\0", offset, strings.end)
-            if end < 0:
+            before = self._before(offset, strings.start)
+            name, end, _ = self.data[offset : min(offset + _LONGEST_NAME, strings.end)].partition(b"\0")
+            if not end:
                 return "has names in a string that has no end", _NOWHERE
-            if self.data[begin:end] in content.symbols:
+            if before + name in content.symbols:
                 found.append(offset)
-            elif any(self.data[start:end] in content.symbols for start in range(begin + 1, offset + 1)):
+            elif any(before[start:] + name in content.symbols for start in range(1, len(before) + 1)):
                 return "has names that are parts of other strings", _NOWHERE
         return "", tuple(found)
+
+    def _before(self, offset: int, start: int) -> bytes:
+        """What is before *offset* in the string that it lies in."""
+        return self.data[max(start, offset - _LONGEST_NAME) : offset].rpartition(b"\0")[2]

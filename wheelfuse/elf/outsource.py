@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
+from wheelfuse.content import Content, Read, reading
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.gaps import Gaps, Range, is_zero
 from wheelfuse.elf.layout import (
@@ -45,13 +46,11 @@ from wheelfuse.elf.layout import (
     Phdr64,
     Placed,
     R,
-    Read,
     Shdr,
     round_up,
 )
-from wheelfuse.elf.patch import Buffer
 from wheelfuse.elf.patch import Edit as Renaming
-from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, borrowing, reading
+from wheelfuse.elf.recipe import Borrow, Keep, Literal, Piece, Recipe, Zeros, borrowing
 from wheelfuse.elf.references import (
     RELA,
     SHN_ABS,
@@ -105,19 +104,18 @@ class Outsourced:
     zeroed: int
 
 
-def immovable(data: Buffer, containers: Iterable[Container]) -> dict[Container, str]:
+def immovable(data: Content, containers: Iterable[Container]) -> dict[Container, str]:
     """The containers that have to stay where they are, with the reasons.
 
     Raises:
         InvalidInput: the file is damaged, or of a form that cannot be edited safely; all of them have to stay.
     """
-    with memoryview(data) as view:
-        read = reading(view)
-        return find_uses(read_linked(read, view.nbytes), containers, read).obstacles
+    read = reading(data)
+    return find_uses(read_linked(read, len(data)), containers, read).obstacles
 
 
 def outsource(
-    data: Buffer,
+    data: Content,
     moves: Sequence[Move],
     *,
     symbol: str,
@@ -141,19 +139,18 @@ def outsource(
         InvalidInput: the file is damaged, or of a form that cannot be edited safely; or a container has to stay.
     """
     names = _Names.encoded(symbol, carrier, runpath)
-    with memoryview(data) as view:
-        read = reading(view)
-        before = read_linked(read, view.nbytes)
-        checked = _checked(moves, read)
-        plan = _Plan.of(before, checked, names, read, tuple(renamings), held)
-        forth, back = plan.pieces()
-        recipe = Recipe.of(forth, read)
-        read_after = recipe.reader(read)
-        after = read_linked(read_after, recipe.size)
-        verify(before, after, plan.expected(names), read, read_after)
-        undo = Recipe.of(back, read_after, held or _section_of_carrier(plan.moves, read))
-        if undo.sha256 != Recipe.of([Keep(0, view.nbytes)], read).sha256:
-            raise InvalidInput("the change could not be taken back: tables or containers overlap")
+    read = reading(data)
+    before = read_linked(read, len(data))
+    checked = _checked(moves, read)
+    plan = _Plan.of(before, checked, names, read, tuple(renamings), held)
+    forth, back = plan.pieces()
+    recipe = Recipe.of(forth, read)
+    read_after = recipe.reader(read)
+    after = read_linked(read_after, recipe.size)
+    verify(before, after, plan.expected(names), read, read_after)
+    undo = Recipe.of(back, read_after, held or _section_of_carrier(plan.moves, read))
+    if undo.sha256 != Recipe.of([Keep(0, len(data))], read).sha256:
+        raise InvalidInput("the change could not be taken back: tables or containers overlap")
     moved = sum(run.range.size for run in plan.runs)
     return Outsourced(recipe, undo, plan.gaps.size, moved - plan.gaps.size)
 

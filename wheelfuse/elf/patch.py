@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from mmap import mmap
 
+from wheelfuse.content import Content, pieces
 from wheelfuse.errors import InvalidInput, Problem
-
-Buffer = bytes | bytearray | memoryview | mmap
 
 
 @dataclass(frozen=True, order=True)
@@ -52,15 +50,13 @@ class Patch:
     def __post_init__(self) -> None:
         _check(self.size, self.edits)
 
-    def apply(self, data: Buffer) -> bytes:
+    def apply(self, data: Content) -> bytes:
         """The new file, given the whole old one.
 
         Raises:
             InvalidInput: *data* is not what the patch was made for.
         """
-        with memoryview(data) as view:
-            _check_size(view.nbytes, self.size)
-            return b"".join((*_splice(view, 0, self.edits), self.tail))
+        return b"".join(self.apply_stream(pieces(data)))
 
     def apply_stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The new file in chunks, given the old one in chunks of any lengths; holds one chunk at a time.
@@ -75,14 +71,14 @@ class Patch:
         _check_size(position, self.size)
         yield self.tail
 
-    def read(self, data: Buffer, offset: int, size: int) -> bytes:
+    def read(self, data: Content, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* of the new file, which is not built; *data* is the old one."""
-        with memoryview(data) as view:
-            old = b"".join(_splice(view[min(offset, self.size) : offset + size], offset, self.edits))
+        piece = data[min(offset, self.size) : min(offset + size, self.size)]
+        old = b"".join(_splice(memoryview(piece), offset, self.edits))
         skip = max(0, offset - self.size)
         return old + self.tail[skip : skip + size - len(old)]
 
-    def undo(self, data: Buffer) -> bytes:
+    def undo(self, data: Content) -> bytes:
         """The old file, given the whole new one.
 
         Raises:
@@ -116,16 +112,13 @@ class Undo:
     def __post_init__(self) -> None:
         _check(self.size, self.edits)
 
-    def apply(self, data: Buffer) -> bytes:
+    def apply(self, data: Content) -> bytes:
         """The old file, given the whole new one.
 
         Raises:
             InvalidInput: *data* is not what the patch made.
         """
-        with memoryview(data) as view:
-            _check_size(view.nbytes, self.size + self.tail_size)
-            self._check_tail(hashlib.sha256(view[self.size :]).hexdigest())
-            return b"".join(_splice(view[: self.size], 0, self.edits))
+        return b"".join(self.apply_stream(pieces(data)))
 
     def apply_stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The old file in chunks, given the new one in chunks of any lengths; holds one chunk at a time.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from mmap import mmap
 
+from wheelfuse.content import Content
 from wheelfuse.elf.fatbin import LZ4, ZSTD, Container, EntryHeader, headers_of, kind_of
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 
@@ -42,7 +42,7 @@ class Payload:
     compressed: bool
 
 
-def payloads(data: bytes | mmap, container: Container) -> Iterator[Payload]:
+def payloads(data: Content, container: Container) -> Iterator[Payload]:
     """The entries of a container that was read from *data*, one in memory at a time.
 
     Raises:

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 
-from wheelfuse.elf.layout import Read
-from wheelfuse.elf.patch import Buffer
+from wheelfuse.content import Read
 from wheelfuse.errors import InvalidInput, Problem
 
-__all__ = ["Borrow", "Keep", "Literal", "Piece", "Recipe", "Zeros", "borrowing", "reading"]
+__all__ = ["Borrow", "Keep", "Literal", "Piece", "Recipe", "Zeros", "borrowing"]
 
 _CHUNK = 1 << 20
 _COMPARED = 1 << 12  # bytes at once where two files are compared
@@ -154,11 +153,6 @@ class Recipe:
                 return cls(_number(size), sha256, tuple(map(_piece_from_json, pieces)))
             case _:
                 raise InvalidInput(f"not the record of a change to a file: {value!r:.200}")
-
-
-def reading(data: Buffer) -> Read:
-    """Access to parts of a file that is in memory, or mapped."""
-    return lambda offset, size: bytes(data[offset : offset + size])
 
 
 def borrowing(wanted: Read, offset: int, other: Read, at: int, size: int) -> Iterator[Piece]:

@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from wheelfuse.content import Read
 from wheelfuse.elf.fatbin import SECTIONS, Container
 from wheelfuse.elf.gaps import Range
 from wheelfuse.elf.layout import (
@@ -31,7 +32,6 @@ from wheelfuse.elf.layout import (
     Dyn,
     Layout,
     Placed,
-    Read,
     Shdr,
     read_layout,
 )
@@ -504,8 +504,11 @@ def _target(linked: Linked, symbol: int, addend: int) -> int | None:
     return None if sym.shndx == SHN_UNDEF or sym.info & 15 == STT_TLS else sym.value + addend
 
 
-_X86_LEA = re.compile(rb"(?=[\x48-\x4f]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](.{4}))", re.DOTALL)
-"""``lea`` of an address relative to the one after it."""
+_X86_LEA = re.compile(rb"\x8d(?<=[\x48-\x4f]\x8d)(?=[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](.{4}))", re.DOTALL)
+"""``lea`` of an address relative to the one after it; its second byte leads, since one byte is found fastest."""
+_LEA = 7  # bytes
+_SCANNED = 1 << 20  # bytes of code at once, a multiple of an instruction
+_OVERLAP = 80  # bytes: what forms an address is found in one piece
 _NEXT = 16  # instructions between ``adrp`` and ``add``, at most
 
 
@@ -516,12 +519,14 @@ def _addresses_in_code(linked: Linked, places: _Places, read: Read) -> Iterator[
     for section in linked.layout.sections:
         record = section.record
         if record.flags & SHF_EXECINSTR and record.type == SHT_PROGBITS:
-            yield from scan(read(record.offset, record.size), record.addr, starts)
+            for at in range(0, record.size, _SCANNED):
+                size = min(_SCANNED + _OVERLAP, record.size - at)
+                yield from scan(read(record.offset + at, size), record.addr + at, starts)
 
 
 def _scan_x86_64(code: bytes, address: int, starts: frozenset[int]) -> Iterator[int]:
     for match in _X86_LEA.finditer(code):
-        target = address + match.start() + 7 + int.from_bytes(match[1], "little", signed=True)
+        target = address + match.start() - 1 + _LEA + int.from_bytes(match[1], "little", signed=True)
         if target in starts:
             yield target
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
+from wheelfuse.content import Content, Read, reading
 from wheelfuse.elf.layout import (
     PT_PHDR,
     SHT_DYNSYM,
@@ -37,12 +38,11 @@ from wheelfuse.elf.layout import (
     Ehdr,
     Layout,
     Phdr,
-    Read,
     Shdr,
     read_layout,
     round_up,
 )
-from wheelfuse.elf.patch import Buffer, Edit, Patch
+from wheelfuse.elf.patch import Edit, Patch
 from wheelfuse.errors import InvalidInput
 
 __all__ = ["Assembly", "Part", "Stripped", "strip_debug"]
@@ -96,7 +96,7 @@ class Assembly:
         """Bytes of the file."""
         return sum(map(_length, self.pieces))
 
-    def build(self, data: Buffer) -> bytes:
+    def build(self, data: Content) -> bytes:
         """The whole file, given the whole one that it is made from.
 
         Raises:
@@ -104,7 +104,7 @@ class Assembly:
         """
         return b"".join(self.chunks(data))
 
-    def chunks(self, data: Buffer) -> Iterator[bytes]:
+    def chunks(self, data: Content) -> Iterator[bytes]:
         """The file in chunks of a MiB at most, not counting tables, which come in one piece.
 
         Raises:
@@ -117,7 +117,7 @@ class Assembly:
             for offset in range(piece.offset, piece.end, _CHUNK):
                 yield self.patch.read(data, offset, min(_CHUNK, piece.end - offset))
 
-    def read(self, data: Buffer, offset: int, size: int) -> bytes:
+    def read(self, data: Content, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* of the file, which is not built; *data* as for `build`."""
         found, start = [], 0
         for piece in self.pieces:
@@ -149,7 +149,7 @@ class Stripped:
         return f".build-id/{self.build_id[:2]}/{self.build_id[2:]}.debug" if self.build_id else None
 
 
-def strip_debug(data: Buffer) -> Stripped | None:
+def strip_debug(data: Content) -> Stripped | None:
     """Cut out what only debuggers read.
 
     Args:
@@ -162,20 +162,19 @@ def strip_debug(data: Buffer) -> Stripped | None:
         InvalidInput: the file is damaged, is a program or an object file, or has an unusual form that cannot
             be edited safely.
     """
-    with memoryview(data) as view:
-        read = partial(_read, view)
-        before = _Object.read_from(read, view.nbytes)
-        dropped = _dropped(before)
-        if not dropped:
-            return None
-        build_id = _build_id(before, read)
-        debug = _debug_file(before)
-        kept = _stay(before, dropped, read)
-        content = _cut(before, dropped, kept, read)
-        if content.size >= view.nbytes:
-            return None
-        _verify(before, content, kept, view)
-        return Stripped(content, debug, build_id, view.nbytes - content.size)
+    read = reading(data)
+    before = _Object.read_from(read, len(data))
+    dropped = _dropped(before)
+    if not dropped:
+        return None
+    build_id = _build_id(before, read)
+    debug = _debug_file(before)
+    kept = _stay(before, dropped, read)
+    content = _cut(before, dropped, kept, read)
+    if content.size >= len(data):
+        return None
+    _verify(before, content, kept, data)
+    return Stripped(content, debug, build_id, len(data) - content.size)
 
 
 @dataclass(frozen=True)
@@ -504,7 +503,7 @@ def _header_patch(layout: Layout, header: Ehdr, segments: list[Phdr]) -> Patch:
     return Patch(layout.size, tuple(edit for edit in edits if edit.old != edit.new), b"")
 
 
-def _verify(file: _Object, content: Assembly, sections: tuple[_Section, ...], data: Buffer) -> None:
+def _verify(file: _Object, content: Assembly, sections: tuple[_Section, ...], data: Content) -> None:
     """Compare what the new file says, read afresh, with what the old one said."""
     old, new = partial(content.patch.read, data), partial(content.read, data)
     after = _Object.read_from(new, content.size)
@@ -547,10 +546,6 @@ def _same(old: Read, new: Read, before: Part, after: Part) -> bool:
         == new(after.offset + step, min(_CHUNK, before.size - step))
         for step in steps
     )
-
-
-def _read(view: memoryview, offset: int, size: int) -> bytes:
-    return bytes(view[offset : offset + size])
 
 
 def _length(piece: Part | bytes) -> int:

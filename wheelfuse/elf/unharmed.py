@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wheelfuse.content import Read
 from wheelfuse.elf.gaps import PF_X, Gaps, Range, apart
 from wheelfuse.elf.layout import (
     DT_NEEDED,
@@ -22,7 +23,6 @@ from wheelfuse.elf.layout import (
     SHT_NOBITS,
     Phdr,
     Placed,
-    Read,
     Shdr,
 )
 from wheelfuse.elf.patch import Edit

@@ -8,14 +8,13 @@ other releases stays.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from mmap import mmap
 from pathlib import Path
 
+from wheelfuse.content import Content, spooled
 from wheelfuse.elf.strip import Assembly, strip_debug
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.model import Output, Stored
 from wheelfuse.fuse.reading import Archives, as_built
-from wheelfuse.wheel.archive import spooled
 from wheelfuse.wheel.writer import replacing
 
 
@@ -48,7 +47,7 @@ def write_debug_files(
     return tuple(written)
 
 
-def _write(path: Path, debug: Assembly, content: bytes | mmap, *, overwrite: bool) -> None:
+def _write(path: Path, debug: Assembly, content: Content, *, overwrite: bool) -> None:
     if path.exists():
         if _equal(path, debug.chunks(content)):
             return

@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from mmap import mmap
 from pathlib import Path
 
 from wheelfuse import __version__
+from wheelfuse.content import Content, pieces, reading, spooled
 from wheelfuse.elf.carrier import Carrier
 from wheelfuse.elf.edit import rename
 from wheelfuse.elf.outsource import outsource
 from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe, reading
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.device_code import Part, Sharing
 from wheelfuse.fuse.model import Fate, File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Archives, Progress, chunks_of
-from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE, spooled
+from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
@@ -136,8 +136,8 @@ def _write_edited(
                     raise InvalidInput(Problem(what, todo="Report this wheel."))
                 undo = patch.reverse
                 size = file.size + len(patch.tail)
-                content = stack.enter_context(spooled(patch.apply_stream(_pieces(content)), size))
-            chunks, size = _pieces(content), len(content)
+                content = stack.enter_context(spooled(patch.apply_stream(pieces(content)), size))
+            chunks, size = pieces(content), len(content)
             if (asked := output.outsourcing) and carrier:
                 done = outsource(
                     content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath,
@@ -154,10 +154,6 @@ def _write_edited(
     return RecordEntry(output.path, "sha256", encode_digest(digest), size), Edits(undo, recipe)
 
 
-def _pieces(content: bytes | mmap) -> Iterator[bytes]:
-    return (content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
-
-
 @dataclass(frozen=True)
 class _Carrier:
     """The carrier of GPU code, as it is to be written: its path in the wheel, its form and its content.
@@ -168,13 +164,13 @@ class _Carrier:
     path: str
     form: Carrier
     chunks: Callable[[], Iterator[bytes]]
-    content: bytes | mmap | None
+    content: Content | None
 
     def section(self, offset: int, size: int) -> bytes:
         """Bytes of its section of GPU code."""
         assert self.content is not None
         start = self.form.section_offset + offset
-        return bytes(self.content[start : start + size])
+        return self.content[start : start + size]
 
 
 @contextmanager
@@ -190,7 +186,7 @@ def _carrier(sharing: Sharing, archives: Archives) -> Iterator[_Carrier | None]:
         yield _Carrier(sharing.path, form, chunks, None)
         return
     with spooled(chunks(), form.size) as content:
-        yield _Carrier(sharing.path, form, lambda: _pieces(content), content)
+        yield _Carrier(sharing.path, form, lambda: pieces(content), content)
 
 
 def _write_carrier(writer: ZipWriter, carrier: _Carrier) -> RecordEntry:
@@ -203,7 +199,7 @@ def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[bytes]:
     for file, group in groupby(parts, key=lambda part: part.file):
         with spooled(chunks_of(archives, file), file.size) as content:
             for part in group:
-                piece = bytes(content[part.offset : part.offset + part.size])
+                piece = content[part.offset : part.offset + part.size]
                 if hashlib.sha256(piece).hexdigest() != part.sha256:
                     raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
                 yield piece

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from mmap import mmap
 from typing import Any
 
 from wheelfuse.abi.modules import parse_module
+from wheelfuse.content import Content, pieces, reading, spooled
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
-from wheelfuse.elf.recipe import Recipe, reading
+from wheelfuse.elf.recipe import Recipe
 from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration, Stored
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
-from wheelfuse.wheel.archive import Archive, Member, spooled
+from wheelfuse.wheel.archive import Archive, Member
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import Wheel, read_wheel
+from wheelfuse.workers import threads
 
 Archives = Sequence[Archive]
 """The open inputs, by their numbers."""
@@ -84,7 +84,7 @@ def read_sources(
         original for number, reader in enumerate(readers) for original in sketches(reader.source(number, ""))
     )
     total, done = sum(reader.size for reader in readers), 0
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         digests = [pool.submit(archive.sha256) for archive in archives]
         for found in _in_order(pool, itertools.chain.from_iterable(reader.batches() for reader in readers)):
             problems += found.problems
@@ -203,7 +203,7 @@ class _Batch:
                 self.reader.undone[member.path] = _before(self.reader.archive, content, restoration, look)
 
 
-def _verified(digest: str, size: int, content: bytes | mmap | None, look: Look) -> Verified:
+def _verified(digest: str, size: int, content: Content | None, look: Look) -> Verified:
     if content is None:
         return Verified(digest, size)
     image = read_image(content, deep=look.deep)
@@ -225,8 +225,8 @@ def _verified(digest: str, size: int, content: bytes | mmap | None, look: Look) 
     return replace(found, rest=rest)
 
 
-def _before(archive: Archive, content: bytes | mmap, restoration: Restoration, look: Look) -> Verified:
-    chunks = restored(archive, _pieces(content), len(content), restoration)
+def _before(archive: Archive, content: Content, restoration: Restoration, look: Look) -> Verified:
+    chunks = restored(archive, pieces(content), len(content), restoration)
     return _hashed(chunks, restoration.size, look)
 
 
@@ -245,7 +245,7 @@ def _hashed(chunks: Iterable[bytes], size: int, look: Look) -> Verified:
         return _verified(encode_digest(digest.digest()), length, content, look)
 
 
-def held_code(content: bytes | mmap, image: Image, *, names: bool = False) -> HeldCode | None:
+def held_code(content: Content, image: Image, *, names: bool = False) -> HeldCode | None:
     """The GPU code of an ELF file, what of it may be moved, and with *names* what they are; None if it has none."""
     if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
         return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
@@ -275,10 +275,6 @@ def held_code(content: bytes | mmap, image: Image, *, names: bool = False) -> He
     )
     fixed = sum(container.size for container in obstacles)
     return HeldCode(held, fixed, reasons, code.architectures, naming.ids)
-
-
-def _pieces(content: bytes | mmap) -> Iterator[bytes]:
-    return (content[at : at + _BATCH] for at in range(0, len(content), _BATCH))
 
 
 def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from mmap import mmap
-from typing import BinaryIO, cast
 
+from wheelfuse.content import Content, spooled, stream
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.model import Facts, File, Original
@@ -17,7 +15,6 @@ from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Archives, Look, Progress, chunks_of, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
 from wheelfuse.fuse.stripping import without_debug
-from wheelfuse.wheel.archive import spooled
 
 TEXT_LIMIT = 4 << 20
 """Differing files above this size (bytes) are compared by digest only."""
@@ -105,7 +102,7 @@ def _look_closer(archives: Archives, originals: Sequence[Original], images: dict
             continue
         with spooled(chunks_of(archives, file), file.size) as data:
             if file.size <= TEXT_LIMIT:
-                contents[file.digest] = bytes(data)
+                contents[file.digest] = data[:]
             if listing := _listing(data):
                 listings[file.digest] = listing
     return Facts(deep, contents=contents, listings=listings)
@@ -128,13 +125,12 @@ def _differing(originals: Sequence[Original]) -> Iterator[tuple[str, File]]:
                 yield path, file
 
 
-def _listing(data: bytes | mmap) -> tuple[tuple[str, int, int], ...]:
+def _listing(data: Content) -> tuple[tuple[str, int, int], ...]:
     """Names, checksums and sizes of the members of a zip-like archive (``.npz``, ``.jar``); empty for other files."""
     if data[:4] != b"PK\3\4":
         return ()
-    stream = cast(BinaryIO, io.BytesIO(data) if isinstance(data, bytes) else data)
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(stream(data)) as archive:
             return tuple(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError, struct.error):
         return ()  # no archive after all: compared as plain data

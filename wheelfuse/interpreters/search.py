@@ -21,8 +21,8 @@ from threading import Event
 
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import TIMEOUT, Interpreter, Unusable, probe
-from wheelfuse.processes import cores
 from wheelfuse.target import Target
+from wheelfuse.workers import processors
 
 GIVEN, VARIABLE = "given", "WHEELFUSE_PYTHONS"
 """Sources of interpreters that the user named."""
@@ -119,7 +119,7 @@ def _answers(candidates: list[Candidate], timeout: float) -> list[Interpreter | 
             return Unusable(candidate.path, "has no python3 in it, in its bin, or in */bin", candidate.source)
         return probe(candidate.path, candidate.source, timeout=timeout, stop=stop)
 
-    with ThreadPoolExecutor(max_workers=4 * cores()) as pool:
+    with ThreadPoolExecutor(max_workers=4 * processors()) as pool:
         try:
             return list(pool.map(ask, candidates))
         except BaseException:  # an interrupt reaches this thread alone

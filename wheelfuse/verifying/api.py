@@ -13,13 +13,14 @@ from threading import Event
 
 from wheelfuse.abi.cpython import has_table
 from wheelfuse.errors import InvalidInput, Problem, UsageError
-from wheelfuse.processes import StrPath, cores
+from wheelfuse.processes import StrPath
 from wheelfuse.target import Target
 from wheelfuse.verifying.claims import Claims, read_claims
 from wheelfuse.verifying.machine import Machine, look_around
 from wheelfuse.verifying.options import VerifyOptions
 from wheelfuse.verifying.results import Trial, Verification, VerifiedWheel
 from wheelfuse.verifying.trial import Job, untried
+from wheelfuse.workers import processors
 
 Progress = Callable[[int, int], None]
 """Called with the CPythons done so far and those to do in all."""
@@ -144,7 +145,7 @@ def _plan(
 
 def _run(steps: Sequence[Job | Trial], jobs: int, stop: Event, progress: Progress | None) -> list[Trial]:
     """Make the trials, several at a time; the answers in the order of the steps."""
-    with ThreadPoolExecutor(jobs or cores()) as pool:
+    with ThreadPoolExecutor(jobs or processors()) as pool:
         running = {
             number: pool.submit(step.run) for number, step in enumerate(steps) if isinstance(step, Job)
         }

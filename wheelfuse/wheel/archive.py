@@ -11,20 +11,19 @@ import itertools
 import os
 import stat
 import struct
-import tempfile
 import threading
 import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
+from wheelfuse.content import Content, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.layout import Directory, LocalHeader, has_second_name, strays
 
@@ -36,9 +35,6 @@ except ImportError:
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 CHUNK = 1 << 20
-IN_MEMORY = 16 << 20
-"""Members above this size (bytes) are looked at through a temporary file rather than in memory."""
-
 DEFAULT_MODE = stat.S_IFREG | 0o644
 """The mode of a member that states none, for all that installers make of it."""
 
@@ -74,7 +70,7 @@ class Archive:
         self.path = path
         self.name = path.name
         self._open = ExitStack()
-        self._mapped: dict[str, bytes | mmap] = {}
+        self._mapped: dict[str, Content] = {}
         self._lock = threading.Lock()
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -274,7 +270,7 @@ class Archive:
     @contextmanager
     def content_beginning(
         self, member: Member, magic: bytes, hashes: Sequence[Any] = ()
-    ) -> Iterator[bytes | mmap | None]:
+    ) -> Iterator[Content | None]:
         """Read a member once, feeding the *hashes*; its content if it begins with *magic*, else None.
 
         Raises:
@@ -299,7 +295,7 @@ class Archive:
             pass
         yield None
 
-    def mapped(self, member: Member) -> bytes | mmap:
+    def mapped(self, member: Member) -> Content:
         """The member's content for random access, until the archive is closed; inflated once."""
         with self._lock:
             if member.path not in self._mapped:
@@ -315,20 +311,6 @@ class Archive:
             digest.update(chunk)
             offset += len(chunk)
         return digest.hexdigest()
-
-
-@contextmanager
-def spooled(chunks: Iterable[bytes], size: int) -> Iterator[bytes | mmap]:
-    """A content for random access: in memory if small, else mapped from an unlinked temporary file."""
-    if size <= IN_MEMORY:
-        yield b"".join(chunks)
-        return
-    with tempfile.TemporaryFile() as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
-            yield mapped
 
 
 def _is_directory(info: zipfile.ZipInfo) -> bool:

@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
 from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
+from wheelfuse.workers import threads
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4s4B4HIII5HII")
@@ -202,7 +203,7 @@ def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
         waiting.append(_threads().submit(_compressed, block, before, last=following is None))
         if following is None:
             break
-        if len(waiting) > 2 * _cores():
+        if len(waiting) > 2 * threads():
             yield waiting.popleft().result()
         before, block = block[-_WINDOW:], following
     for future in waiting:
@@ -231,11 +232,7 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="deflate")
-
-
-def _cores() -> int:
-    return min(8, os.cpu_count() or 1)
+    return ThreadPoolExecutor(threads(), thread_name_prefix="deflate")
 
 
 def _put(temporary: Path, path: Path, overwrite: bool) -> None:

@@ -1,0 +1,144 @@
+"""The content of one file for random access, be it in memory or on disk.
+
+On disk it is read, not mapped: every page of a mapped file that is looked at counts as memory of the process, and
+the files here are larger than the memory that a job of CI may have.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wheelfuse.workers import threads
+
+PIECE = 1 << 20
+"""How much is read at once where all of a content is wanted (bytes)."""
+
+IN_MEMORY = (32 << 20) // threads()
+"""Contents above this size (bytes) are kept in a temporary file rather than in memory; each thread may hold one."""
+
+Read = Callable[[int, int], bytes]
+"""Returns up to *size* bytes from *offset* of a file; fewer only at its end."""
+
+
+class OnDisk:
+    """The first *size* bytes of an open file. Slices are bytes; reads are thread-safe, since no position is kept."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, step = part.indices(self._size)
+        if step != 1:
+            raise ValueError("a content is read without steps")
+        found = []
+        while start < stop:
+            piece = os.pread(self._descriptor, stop - start, start)
+            if not piece:
+                raise OSError(f"a file became shorter than {self._size} bytes while it was read")
+            found.append(piece)
+            start += len(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
+
+
+Content = bytes | OnDisk
+
+
+def reading(content: Content | bytearray | memoryview) -> Read:
+    """Access to parts of a content."""
+    return lambda offset, size: bytes(content[offset : offset + size])
+
+
+def pieces(content: Content, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """A part of a content, or all of it, in pieces of bounded size."""
+    end = len(content) if end is None else end
+    return (content[at : min(at + PIECE, end)] for at in range(start, end, PIECE))
+
+
+def windows(content: Content, start: int, end: int, overlap: int) -> Iterator[tuple[int, int, bytes]]:
+    """A part of a content for searches: where a window begins, how many of its bytes are its own, and the window.
+
+    A window also has up to *overlap* bytes of the next, so that what begins in the own ones ends within it.
+    """
+    for at in range(start, end, PIECE):
+        yield at, min(PIECE, end - at), content[at : min(at + PIECE + overlap, end)]
+
+
+def unpack_from(layout: struct.Struct, content: Content, offset: int) -> tuple[Any, ...]:
+    """As the method of `struct.Struct`.
+
+    Raises:
+        struct.error: the content ends before.
+    """
+    return layout.unpack(content[offset : offset + layout.size])
+
+
+def stream(content: Content) -> BinaryIO:
+    """A content as a file object."""
+    return io.BytesIO(content) if isinstance(content, bytes) else io.BufferedReader(_Raw(content))
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, content: OnDisk) -> None:
+        self._content = content
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._content[self._position : self._position + len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self._content)}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Content]:
+    """The content of the file at *path*.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        yield OnDisk(file.fileno(), os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def spooled(chunks: Iterable[bytes], size: int) -> Iterator[Content]:
+    """A content of about *size* bytes that comes in chunks: in memory if it is small, else in a temporary file."""
+    if size <= IN_MEMORY:
+        yield b"".join(chunks)
+        return
+    with tempfile.TemporaryFile(buffering=0) as file:
+        length = 0
+        for chunk in chunks:
+            length += _write(file, chunk)
+        yield OnDisk(file.fileno(), length)
+
+
+def _write(file: Any, chunk: bytes) -> int:
+    view, done = memoryview(chunk), 0
+    while done < view.nbytes:
+        done += file.write(view[done:])
+    return done
