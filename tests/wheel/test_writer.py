@@ -111,7 +111,7 @@ def test_a_content_of_any_size_comes_back_however_it_is_cut_and_whoever_compress
     content = content[:size]
     files = []
     for step, cores in ((2**20, 1), (2**20, 4), (777_777, 4)):
-        monkeypatch.setattr(module, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(module, "threads", lambda cores=cores: cores)
         module._threads.cache_clear()
         file = BytesIO()
         writer = ZipWriter(file, STAMP)

@@ -12,10 +12,12 @@ from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.fuse.debug_files import write_debug_files
 from wheelfuse.fuse.execute import Written, execute
+from wheelfuse.fuse.held_code import read_held_code
+from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.mentions import mentions
 from wheelfuse.fuse.options import NAMES, MergeOptions
-from wheelfuse.fuse.plan import Plan, make_plan
-from wheelfuse.fuse.reading import Look, Progress, read_sources
+from wheelfuse.fuse.plan import Plan, make_plan, with_shared_code
+from wheelfuse.fuse.reading import Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
 from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
@@ -188,8 +190,11 @@ def _planned(
     names = options.share_device_code == NAMES
     if names:
         require_libraries()
-    look = Look(device_code=True, names=names, debug=bool(options.strip_debug), build_id=keep_debug)
-    plan = make_plan(survey(archives, progress, look), options)
+    look = Look(device_code=True, debug=bool(options.strip_debug), build_id=keep_debug)
+    found = survey(archives, progress, look, options.resolve)
+    plan = make_plan(found, options)
+    code = read_held_code(archives, plan.outputs, found.facts.device_code, names=names)
+    plan = with_shared_code(plan, found.facts, code, options)
     return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 
 

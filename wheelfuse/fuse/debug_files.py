@@ -13,8 +13,8 @@ from pathlib import Path
 from wheelfuse.content import Content, spooled
 from wheelfuse.elf.strip import Assembly, strip_debug
 from wheelfuse.errors import Problem, UsageError
+from wheelfuse.fuse.contents import Archives, as_built
 from wheelfuse.fuse.model import Output, Stored
-from wheelfuse.fuse.reading import Archives, as_built
 from wheelfuse.wheel.writer import replacing
 
 

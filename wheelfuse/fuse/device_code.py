@@ -85,18 +85,23 @@ class _Held:
 
 
 def share(
-    outputs: Sequence[Output], facts: Facts, distribution: str, asked: Share | None
+    outputs: Sequence[Output],
+    facts: Facts,
+    code: Mapping[str, HeldCode],
+    distribution: str,
+    asked: Share | None,
 ) -> tuple[tuple[Output, ...], Sharing]:
     """The outputs, with the edits that sharing needs, and what is shared.
 
-    *asked*: False never does it, None where it saves a lot, anything else where it saves anything to speak of.
+    *code* is the GPU code of files, by their digests. *asked*: False never does it, None where it saves a lot,
+    anything else where it saves anything to speak of.
     """
-    holders = {output: code for output in outputs if (code := facts.device_code.get(output.file.digest))}
+    holders = {output: held for output in outputs if (held := code.get(output.file.digest))}
     sharers = _with_stand_ins(_sharers(holders, facts))
     repeated = _repeated(sharers)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
     if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
-        rows = tuple(_row(output, code, sharers.get(output), ()) for output, code in holders.items())
+        rows = tuple(_row(output, held, sharers.get(output), ()) for output, held in holders.items())
         return tuple(outputs), Sharing(modules=rows, possible=saved)
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
@@ -108,7 +113,7 @@ def share(
         _outsourced(output, sharers[output], places, path, soname, symbol) if output in sharers else output
         for output in outputs
     )
-    rows = tuple(_row(output, code, sharers.get(output), places.keys()) for output, code in holders.items())
+    rows = tuple(_row(output, held, sharers.get(output), places.keys()) for output, held in holders.items())
     return edited, Sharing(path, carrier, parts, rows, saved, saved)
 
 

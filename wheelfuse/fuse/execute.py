@@ -17,11 +17,12 @@ from wheelfuse.elf.outsource import outsource
 from wheelfuse.elf.patch import Undo
 from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.fuse.contents import Archives, chunks_of
 from wheelfuse.fuse.device_code import Part, Sharing
 from wheelfuse.fuse.model import Fate, File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
-from wheelfuse.fuse.reading import Archives, Progress, chunks_of
+from wheelfuse.fuse.reading import Progress
 from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record

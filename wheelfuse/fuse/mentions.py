@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem
+from wheelfuse.fuse.contents import Archives, chunks_of
 from wheelfuse.fuse.model import Output
 from wheelfuse.fuse.plan import Plan
-from wheelfuse.fuse.reading import Archives, chunks_of
 
 _LIBRARY = re.compile(r"\.so(?:\.\d+)*$")
 

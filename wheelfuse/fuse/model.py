@@ -196,6 +196,24 @@ class HeldContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenCode:
+    """The GPU code of one file as its headers tell: containers, bytes in all, architectures.
+
+    *why_fixed* tells why no other file can have it in common, if that is known without reading it.
+    """
+
+    containers: tuple[Container, ...]
+    size: int
+    architectures: tuple[str, ...] = ()
+    why_fixed: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> HeldCode:
+        """The same as code that stays where it is."""
+        return HeldCode((), self.size, self.why_fixed, self.architectures)
+
+
+@dataclass(frozen=True, slots=True)
 class HeldCode:
     """The GPU code of one file: what may be moved, how many bytes may not, and why; all its architectures.
 
@@ -219,7 +237,7 @@ class Facts:
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)
-    device_code: Mapping[str, HeldCode] = field(default_factory=dict)
+    device_code: Mapping[str, SeenCode] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
     listings: Mapping[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     unstripped: Mapping[str, str] = field(default_factory=dict)

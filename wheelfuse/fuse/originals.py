@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.elf.image import Image
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import Fate, File, HeldCode, Inline, Original, RecordForm, Restoration, Stored
+from wheelfuse.fuse.model import Fate, File, Inline, Original, RecordForm, Restoration, SeenCode, Stored
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.archive import DEFAULT_MODE
@@ -33,7 +33,7 @@ class Verified:
     digest: str
     size: int
     image: Image | None = None
-    device_code: HeldCode | None = None
+    device_code: SeenCode | None = None
     rest: Verified | None = None
     unstripped: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from wheelfuse.abi.modules import installed_path, is_tagged_bytecode
 from wheelfuse.errors import ConflictError, InvalidInput, Problem, WheelfuseError
@@ -14,7 +14,18 @@ from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
 from wheelfuse.fuse.device_code import Sharing, share
 from wheelfuse.fuse.links import broken_links
-from wheelfuse.fuse.model import Case, Conflict, Facts, Inline, Lost, Original, Output, Resolution, Settled
+from wheelfuse.fuse.model import (
+    Case,
+    Conflict,
+    Facts,
+    HeldCode,
+    Inline,
+    Lost,
+    Original,
+    Output,
+    Resolution,
+    Settled,
+)
 from wheelfuse.fuse.options import MergeOptions, Rule
 from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.resolvers import RESOLVERS
@@ -57,7 +68,7 @@ class Plan:
     holes: tuple[str, ...]
     debug_bytes: int
     stripping: Stripping
-    sharing: Sharing
+    sharing: Sharing = field(default_factory=Sharing)
 
     def error(self) -> WheelfuseError | None:
         """Why nothing can be written, all reasons in one; None if the plan can be carried out."""
@@ -81,7 +92,6 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
     outputs = tuple(sorted((output for item in settled for output in item.outputs), key=lambda o: o.path))
     lost = tuple(lost for item in settled for lost in item.lost)
     name = fused_name(originals)
-    outputs, sharing = share(outputs, facts, name.distribution, options.share_device_code)
     modules = modules_of(outputs, originals, binding)
     contract = check_contracts(originals, outputs, lost, binding)
     requires_python = _requires_python(outputs, originals, context.dist_info)
@@ -109,8 +119,13 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
         holes=coverage.holes,
         debug_bytes=_debug_bytes(outputs, facts),
         stripping=stripping(outputs, facts.unstripped),
-        sharing=sharing,
     )
+
+
+def with_shared_code(plan: Plan, facts: Facts, code: Mapping[str, HeldCode], options: MergeOptions) -> Plan:
+    """The plan with GPU code that several files hold in one place; *code* is that of each file, by its digest."""
+    outputs, sharing = share(plan.outputs, facts, code, plan.name.distribution, options.share_device_code)
+    return replace(plan, outputs=outputs, sharing=sharing)
 
 
 def fused_name(originals: tuple[Original, ...]) -> WheelName:

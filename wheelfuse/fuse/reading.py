@@ -1,28 +1,23 @@
 """Reads the inputs of a merge: every member is held against RECORD, and every ELF file is looked into.
 
-Here, in :mod:`wheelfuse.fuse.survey` and in :mod:`wheelfuse.fuse.execute` bytes of wheels are read; all else works
-on values.
+Here and in `survey`, `contents`, `held_code` and `execute` bytes of wheels are read; all else works on values.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from wheelfuse.abi.modules import parse_module
-from wheelfuse.content import Content, pieces, reading, spooled
-from wheelfuse.elf.fatbin import SECTIONS, read_device_code
-from wheelfuse.elf.image import MAGIC, Image, read_image
-from wheelfuse.elf.module_ids import FileNaming, read_naming
-from wheelfuse.elf.outsource import immovable
-from wheelfuse.elf.recipe import Recipe
-from wheelfuse.elf.strip import strip_debug
+from wheelfuse.content import Content, pieces
+from wheelfuse.elf.image import MAGIC
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.model import File, HeldCode, HeldContainer, Inline, Original, Restoration, Stored
+from wheelfuse.fuse.contents import Archives, restored
+from wheelfuse.fuse.looking import Look, hashed, looked_at
+from wheelfuse.fuse.model import Original, Restoration
+from wheelfuse.fuse.options import Rule
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member
@@ -30,49 +25,34 @@ from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import Wheel, read_wheel
 from wheelfuse.workers import threads
 
-Archives = Sequence[Archive]
-"""The open inputs, by their numbers."""
-
 Progress = Callable[[int, int], None]
 """Called with the bytes done so far and those to do in all."""
 
-_ROCM = ".hip_fatbin"
+_NOTHING_MORE = Look()
 _BATCH = 1 << 20
 """Small members are verified several at a time, up to about this many bytes."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What to look for in ELF files, beside what every command must know of them.
-
-    *device_code*: GPU code, and what of it may be moved; *names*: also how its names may change. *debug*: what they
-    are without that which only debuggers read; *build_id*: but only where a build ID leads a debugger to what was
-    cut out. *deep*: what images tell of the bytes that are loaded; set for files that differ between the wheels.
-    """
-
-    device_code: bool = False
-    names: bool = False
-    debug: bool = False
-    build_id: bool = False
-    deep: bool = False
+_CHEAPER = 3
+"""How many times as long as hashing a byte of the wheel it takes to inflate, verify and look into one of a member."""
 
 
 def read_sources(
     archives: Archives,
     progress: Progress | None = None,
     check: Callable[[Iterable[Original]], object] = tuple,
-    look: Look = Look(),
+    look: Look = _NOTHING_MORE,
+    rules: Sequence[Rule] = (),
 ) -> tuple[Source, ...]:
     """Read and verify every wheel.
 
     *check* gets the originals in them, as yet without files, and may refuse them before the long part begins.
+    Where *rules* settle what differs, nobody looks at how it does.
 
     Raises:
         InvalidInput: with every problem found in any of them.
     """
     problems: list[Problem] = []
-    readers = []
-    compared = _compared_in_full(archives)
+    readers: list[_Reader] = []
+    compared = _compared_in_full(archives, rules)
     for archive in archives:
         try:
             readers.append(_Reader(archive, look, compared))
@@ -80,47 +60,52 @@ def read_sources(
             problems += error.problems
     if problems:
         raise InvalidInput(problems)
-    check(
-        original for number, reader in enumerate(readers) for original in sketches(reader.source(number, ""))
-    )
+    check(original for number, reader in enumerate(readers) for original in sketches(reader.source(number)))
+    twins = _Twins(readers)
+    batches = [batch for reader in readers for batch in reader.batches(twins)]
     total, done = sum(reader.size for reader in readers), 0
+    # Those that take longest begin first, so that all threads have something to do until the end.
+    tasks: list[_Task] = [*batches, *map(_FileDigest, readers)]
+    tasks.sort(key=lambda task: -task.cost)
     with ThreadPoolExecutor(threads()) as pool:
-        digests = [pool.submit(archive.sha256) for archive in archives]
-        for found in _in_order(pool, itertools.chain.from_iterable(reader.batches() for reader in readers)):
-            problems += found.problems
-            done += found.size
+        for task in _as_they_end(pool, tasks):
+            done += task.size
             if progress:
                 progress(done, total)
+        problems = [problem for batch in batches for problem in batch.problems]
+        if not problems:
+            problems = twins.settle()
     if problems:
         raise InvalidInput(problems)
-    return tuple(
-        reader.source(number, digest.result())
-        for number, (reader, digest) in enumerate(zip(readers, digests, strict=True))
-    )
+    return tuple(reader.source(number) for number, reader in enumerate(readers))
 
 
-def _compared_in_full(archives: Archives) -> frozenset[str]:
+def _compared_in_full(archives: Archives, rules: Sequence[Rule]) -> frozenset[str]:
     """The paths to read deep: not all wheels have the same there, as their directories tell by size and checksum."""
     seen: dict[str, set[tuple[int, int]]] = {}
     for archive in archives:
         for member in archive.members:
             seen.setdefault(member.path, set()).add((member.crc, member.size))
-    return frozenset(path for path, found in seen.items() if len(found) > 1 and compared_in_full(path))
+    return frozenset(path for path, found in seen.items() if len(found) > 1 and compared_in_full(path, rules))
 
 
-def compared_in_full(path: str) -> bool:
-    """Whether ELF files that differ at this path may still be one for all: not if each CPython has its own."""
+def compared_in_full(path: str, rules: Sequence[Rule]) -> bool:
+    """Whether ELF files that differ at this path may still be one for all: not if each CPython has its own, and
+    nobody asks if the user has chosen one."""
     module = parse_module(path)
-    return module is None or module.target is None
+    if module and module.target:
+        return False
+    return next((rule.strategy == "rename" for rule in rules if rule.matches(path)), True)
 
 
-def _in_order(pool: ThreadPoolExecutor, batches: Iterable[_Batch]) -> Iterator[_Batch]:
-    """Run the batches, as many at once as keep the threads busy, and give them back in order."""
-    running: list[Any] = []
-    for batch in batches:
-        running.append(pool.submit(batch.run))
-        if len(running) > 32:
-            yield running.pop(0).result()
+def _as_they_end(pool: ThreadPoolExecutor, tasks: Iterable[_Task]) -> Iterator[_Task]:
+    """Run the tasks, as many at once as keep the threads busy, and give them back as they end."""
+    running: set[Future[_Task]] = set()
+    for task in tasks:
+        if len(running) > 4 * threads():
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in ended)
+        running.add(pool.submit(task.run))
     for future in running:
         yield future.result()
 
@@ -143,138 +128,136 @@ class _Reader:
         self.verified: dict[str, Verified] = {}
         self.undone: dict[str, Verified] = {}
         self.size = sum(member.size for member in self.wheel.members.values())
+        self.sha256 = ""
 
-    def batches(self) -> Iterator[_Batch]:
-        """The members, large ones first and alone, so that the threads end together."""
-        batch = _Batch(self)
+    def batches(self, twins: _Twins) -> Iterator[_Batch]:
+        """The members: large ones alone, small ones several at a time."""
+        batch = _Batch(self, twins)
         for member in sorted(self.wheel.members.values(), key=lambda member: (-member.size, member.path)):
             if batch.members and batch.size + member.size > _BATCH:
                 yield batch
-                batch = _Batch(self)
+                batch = _Batch(self, twins)
             batch.members.append(member)
             batch.size += member.size
         yield batch
 
-    def source(self, number: int, sha256: str) -> Source:
+    def source(self, number: int) -> Source:
+        """What was read so far, of the input of this number."""
         return Source(
-            number, str(self.archive.path), self.wheel, sha256, self.archive.size, self.verified, self.undone,
+            number, str(self.archive.path), self.wheel, self.sha256, self.archive.size, self.verified, self.undone,
             self.provenance, Origin.from_extra(self.archive.extras.get(self.wheel.record_path, b"")),
         )  # fmt: skip
+
+    def verify(self, member: Member, *, closely: bool = True) -> None:
+        """Hold a member against RECORD, and look into it if asked to; an edited one also as it was before the edit.
+
+        Raises:
+            InvalidInput: it is damaged.
+        """
+        entry = self.wheel.record.get(member.path)
+        algorithm = entry.algorithm if entry and entry.digest else "sha256"
+        hashes = {name: hashlib.new(name) for name in {algorithm, "sha256"}}
+        magic = MAGIC if closely else None
+        with self.archive.content_beginning(member, magic, list(hashes.values())) as content:
+            if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
+                what = f"its {algorithm} digest is not the one in RECORD"
+                raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
+            digest = encode_digest(hashes["sha256"].digest())
+            look = replace(self.look, deep=True) if member.path in self.compared else self.look
+            self.verified[member.path] = looked_at(digest, member.size, content, look)
+            if restoration := self.restorations.get(member.path):
+                self.undone[member.path] = self._before(content, restoration, look)
+
+    def _before(self, content: Content | None, restoration: Restoration, look: Look) -> Verified:
+        if content is None:
+            raise InvalidInput(Problem("provenance tells of an edit, but it is no ELF file"))
+        chunks = restored(self.archive, pieces(content), len(content), restoration)
+        return hashed(chunks, restoration.size, look)
 
 
 class _Batch:
     """Members of one wheel that one thread verifies."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: _Reader, twins: _Twins) -> None:
         self.reader = reader
+        self.twins = twins
         self.members: list[Member] = []
         self.problems: list[Problem] = []
         self.size = 0
 
+    @property
+    def cost(self) -> int:
+        return _CHEAPER * self.size
+
     def run(self) -> _Batch:
         for member in self.members:
             try:
-                self._verify(member)
+                self.reader.verify(member, closely=self.twins.is_first(self.reader, member))
             except InvalidInput as error:
-                name = self.reader.archive.name
-                self.problems += (
-                    Problem(p.what, p.wheel or name, p.member or member.path, p.todo) for p in error.problems
-                )
+                self.problems += _named(error, self.reader, member)
         return self
 
-    def _verify(self, member: Member) -> None:
-        """Hold a member against RECORD; an edited one is also looked at as it was before the edit."""
-        entry = self.reader.wheel.record.get(member.path)
-        algorithm = entry.algorithm if entry and entry.digest else "sha256"
-        hashes = {name: hashlib.new(name) for name in {algorithm, "sha256"}}
-        restoration = self.reader.restorations.get(member.path)
-        with self.reader.archive.content_beginning(member, MAGIC, list(hashes.values())) as content:
-            if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
-                what = f"its {algorithm} digest is not the one in RECORD"
-                raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
-            digest = encode_digest(hashes["sha256"].digest())
-            look = self.reader.look
-            if member.path in self.reader.compared:
-                look = replace(look, deep=True)
-            self.reader.verified[member.path] = _verified(digest, member.size, content, look)
-            if restoration:
-                if content is None:
-                    raise InvalidInput(Problem("provenance tells of an edit, but it is no ELF file"))
-                self.reader.undone[member.path] = _before(self.reader.archive, content, restoration, look)
+
+class _FileDigest:
+    """The digest of a whole wheel, as a task among the others."""
+
+    size = 0
+
+    def __init__(self, reader: _Reader) -> None:
+        self.reader = reader
+        self.cost = reader.archive.size
+
+    def run(self) -> _FileDigest:
+        self.reader.sha256 = self.reader.archive.sha256()
+        return self
 
 
-def _verified(digest: str, size: int, content: Content | None, look: Look) -> Verified:
-    if content is None:
-        return Verified(digest, size)
-    image = read_image(content, deep=look.deep)
-    found = Verified(
-        digest, size, image, held_code(content, image, names=look.names) if look.device_code else None
-    )
-    if not look.debug or not image.size_of_debug:
-        return found
-    try:
-        stripped = strip_debug(content)
-    except InvalidInput as error:
-        return replace(found, unstripped="; ".join(problem.what for problem in error.problems))
-    if stripped is None:
-        return found
-    if look.build_id and not stripped.build_id:
-        why = "no build ID would lead a debugger to what was cut out (link with -Wl,--build-id)"
-        return replace(found, unstripped=why)
-    rest = _hashed(stripped.content.chunks(content), stripped.content.size, replace(look, debug=False))
-    return replace(found, rest=rest)
+_Task = _Batch | _FileDigest
 
 
-def _before(archive: Archive, content: Content, restoration: Restoration, look: Look) -> Verified:
-    chunks = restored(archive, pieces(content), len(content), restoration)
-    return _hashed(chunks, restoration.size, look)
+class _Twins:
+    """Large members that seem equal, by size and checksum: all are verified, but one of each is looked into."""
 
+    def __init__(self, readers: Iterable[_Reader]) -> None:
+        self._first: dict[tuple[int, int], tuple[_Reader, Member]] = {}
+        self._others: list[tuple[_Reader, Member]] = []
+        for reader in readers:
+            for member in reader.wheel.members.values():
+                if member.size <= _BATCH or member.path in reader.restorations:
+                    continue
+                first = self._first.setdefault((member.size, member.crc), (reader, member))
+                if first != (reader, member):
+                    self._others.append((reader, member))
 
-def _hashed(chunks: Iterable[bytes], size: int, look: Look) -> Verified:
-    """What there is to know of an ELF file that comes in pieces, about *size* bytes in all."""
-    digest, length = hashlib.sha256(), 0
-
-    def hashed() -> Iterator[bytes]:
-        nonlocal length
-        for chunk in chunks:
-            digest.update(chunk)
-            length += len(chunk)
-            yield chunk
-
-    with spooled(hashed(), size) as content:
-        return _verified(encode_digest(digest.digest()), length, content, look)
-
-
-def held_code(content: Content, image: Image, *, names: bool = False) -> HeldCode | None:
-    """The GPU code of an ELF file, what of it may be moved, and with *names* what they are; None if it has none."""
-    if rocm := sum(section.size for section in image.sections if section.name == _ROCM):
-        return HeldCode((), rocm, (f"ROCm's code ({_ROCM}) is not shared",), ())
-    try:
-        code = read_device_code(content, image)
-    except InvalidInput as error:
-        size = sum(section.size for section in image.sections if section.name in SECTIONS)
-        return HeldCode((), size, tuple(problem.what for problem in error.problems), ())
-    if not code:
-        return None
-    try:
-        obstacles = immovable(content, code.containers)
-        reasons = tuple(sorted(set(obstacles.values())))
-        naming = read_naming(content, code.containers) if names else FileNaming()
-    except InvalidInput as error:
-        obstacles = dict.fromkeys(code.containers, "")
-        reasons = tuple(problem.what for problem in error.problems)
-        naming = FileNaming()
-    held = tuple(
-        HeldContainer(
-            item,
-            hashlib.sha256(content[item.offset : item.offset + item.size]).hexdigest(),
-            naming.containers.get(item),
+    def is_first(self, reader: _Reader, member: Member) -> bool:
+        """Whether to look into a member."""
+        key = member.size, member.crc
+        return (
+            self._first.get(key, (reader, member)) == (reader, member) or member.path in reader.restorations
         )
-        for item in code.containers
-        if item not in obstacles
-    )
-    fixed = sum(container.size for container in obstacles)
-    return HeldCode(held, fixed, reasons, code.architectures, naming.ids)
+
+    def settle(self) -> list[Problem]:
+        """What was seen in the first holds for the others; one that turns out to be different is looked into."""
+        problems: list[Problem] = []
+        for reader, member in self._others:
+            first, looked_into = self._first[member.size, member.crc]
+            seen = first.verified[looked_into.path]
+            if seen.digest == reader.verified[member.path].digest:
+                reader.verified[member.path] = seen
+                continue
+            try:
+                reader.verify(member)
+            except InvalidInput as error:
+                problems += _named(error, reader, member)
+        return problems
+
+
+def _named(error: InvalidInput, reader: _Reader, member: Member) -> Iterator[Problem]:
+    """The problems, with the wheel and the member that they are about."""
+    for problem in error.problems:
+        yield Problem(
+            problem.what, problem.wheel or reader.archive.name, problem.member or member.path, problem.todo
+        )
 
 
 def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
@@ -289,47 +272,3 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
     if wrong := tuple(provenance.contradictions(wheel.dist_info, wheel.members)):
         raise InvalidInput(archive.problem(what, path, todo) for what in wrong)
     return provenance
-
-
-def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
-    """The content of a file in pieces: edits of wheelfuse are taken back, and what is to be cut out is."""
-    source = file.source
-    if isinstance(source, Inline):
-        return (source.content,)
-    chunks = as_built(archives, source)
-    return _stripped(chunks, source.size) if source.stripped else chunks
-
-
-def as_built(archives: Archives, source: Stored) -> Iterable[bytes]:
-    """The content that left the build, in pieces: edits of wheelfuse are taken back, and nothing is cut out."""
-    archive = archives[source.archive]
-    chunks = archive.chunks(source.member)
-    if source.restoration is None:
-        return chunks
-    return restored(archive, chunks, source.member.size, source.restoration)
-
-
-def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    with spooled(chunks, size) as content:
-        stripped = strip_debug(content)
-        if stripped is None:
-            raise InvalidInput(Problem("changed while it was read", todo="Run again."))
-        yield from stripped.content.chunks(content)
-
-
-def restored(
-    archive: Archive, chunks: Iterable[bytes], size: int, restoration: Restoration
-) -> Iterator[bytes]:
-    """What a member of *size* bytes was before wheelfuse edited it, in pieces."""
-    if restoration.recipe and restoration.carrier:
-        chunks = _refilled(archive, chunks, size, restoration.recipe, restoration.carrier)
-    return restoration.undo.apply_stream(chunks) if restoration.undo else iter(chunks)
-
-
-def _refilled(
-    archive: Archive, chunks: Iterable[bytes], size: int, recipe: Recipe, carrier: Member
-) -> Iterator[bytes]:
-    """The file with its GPU code back in its place."""
-    held = archive.mapped(carrier)
-    with spooled(chunks, size) as content:
-        yield from recipe.apply(reading(content), reading(held))

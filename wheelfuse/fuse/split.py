@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem, UsageError
+from wheelfuse.fuse.contents import Archives
 from wheelfuse.fuse.execute import write_file
 from wheelfuse.fuse.model import Loss, Original
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
-from wheelfuse.fuse.reading import Archives
 from wheelfuse.target import Target
 from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
 

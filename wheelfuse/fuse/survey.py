@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from wheelfuse.content import Content, spooled, stream
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
+from wheelfuse.fuse.contents import Archives, chunks_of
+from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.model import Facts, File, Original
+from wheelfuse.fuse.options import Rule
 from wheelfuse.fuse.originals import Source, healed, originals_of
-from wheelfuse.fuse.reading import Archives, Look, Progress, chunks_of, compared_in_full, read_sources
+from wheelfuse.fuse.reading import Progress, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
 from wheelfuse.fuse.stripping import without_debug
 
@@ -34,21 +37,21 @@ class Survey:
     holes: tuple[str, ...] = ()
 
 
-def survey(archives: Archives, progress: Progress | None, look: Look) -> Survey:
-    """Read and verify every input, and look into its ELF files for what a plan needs.
+def survey(archives: Archives, progress: Progress | None, look: Look, rules: Sequence[Rule] = ()) -> Survey:
+    """Read and verify every input, and look into its ELF files for what a plan needs; *rules* settle differences.
 
     Raises:
         InvalidInput: with every problem found in any of them.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    sources = read_sources(archives, progress, _check_set, look)
+    sources = read_sources(archives, progress, _check_set, look, rules)
     originals = assign_targets([original for source in sources for original in originals_of(source)])
     originals = healed(originals)
     found = [item for source in sources for item in source.looked_at]
     if look.debug:
         originals = without_debug(originals, {item.digest: item.rest for item in found if item.rest})
     facts = replace(
-        _look_closer(archives, originals, {item.digest: item.image for item in found if item.image}),
+        _look_closer(archives, originals, rules, {item.digest: item.image for item in found if item.image}),
         device_code={item.digest: item.device_code for item in found if item.device_code},
         unstripped={item.digest: item.unstripped for item in found if item.unstripped},
     )
@@ -89,14 +92,16 @@ def _remembered(
     return found
 
 
-def _look_closer(archives: Archives, originals: Sequence[Original], images: dict[str, Image]) -> Facts:
+def _look_closer(
+    archives: Archives, originals: Sequence[Original], rules: Sequence[Rule], images: dict[str, Image]
+) -> Facts:
     """Facts that only differing files need: full digests of ELF files, texts, listings of archives."""
     deep, contents, listings = dict(images), {}, {}
     for path, file in _differing(originals):
         if file.digest in contents or file.digest in listings:
             continue
         if file.digest in images:
-            if compared_in_full(path) and not deep[file.digest].loaded_digest:
+            if compared_in_full(path, rules) and not deep[file.digest].loaded_digest:
                 with spooled(chunks_of(archives, file), file.size) as data:
                     deep[file.digest] = read_image(data, deep=True)
             continue

@@ -27,11 +27,11 @@ from wheelfuse.content import Content, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.layout import Directory, LocalHeader, has_second_name, strays
 
-_inflate: Any
-try:  # inflates about 2.4 times as fast as zlib; there is no wheel of it for every machine
-    from isal import isal_zlib as _inflate
+_fast: Any
+try:  # inflates twice as fast as zlib, with checksums at four times the speed; not on every machine is there a wheel
+    from isal import isal_zlib as _fast
 except ImportError:
-    _inflate = zlib
+    _fast = zlib
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 CHUNK = 1 << 20
@@ -70,7 +70,7 @@ class Archive:
         self.path = path
         self.name = path.name
         self._open = ExitStack()
-        self._mapped: dict[str, Content] = {}
+        self._kept: dict[str, Content] = {}
         self._lock = threading.Lock()
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -92,7 +92,7 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        self._mapped.clear()
+        self._kept.clear()
         self._open.close()
         os.close(self._fd)
 
@@ -234,7 +234,7 @@ class Archive:
         """
         crc = size = 0
         for chunk in self._inflated(member):
-            crc = zlib.crc32(chunk, crc)
+            crc = _fast.crc32(chunk, crc)
             size += len(chunk)
             if size > member.size:
                 break
@@ -248,7 +248,7 @@ class Archive:
         if member.method == STORED:
             yield from self.raw(member)
             return
-        inflater = _inflate.decompressobj(-15)
+        inflater = _fast.decompressobj(-15)
         try:
             for compressed in self.raw(member):
                 pending = compressed
@@ -258,7 +258,7 @@ class Archive:
                     pending = inflater.unconsumed_tail
             while not inflater.eof and (chunk := inflater.decompress(inflater.unconsumed_tail, CHUNK)):
                 yield chunk
-        except (zlib.error, getattr(_inflate, "error", zlib.error)) as error:
+        except (zlib.error, getattr(_fast, "error", zlib.error)) as error:
             raise InvalidInput(self.problem(f"damaged compressed data: {error}", member.path)) from error
         if not inflater.eof or inflater.unused_data:
             raise InvalidInput(self.problem("compressed data ends too early or too late", member.path))
@@ -269,9 +269,11 @@ class Archive:
 
     @contextmanager
     def content_beginning(
-        self, member: Member, magic: bytes, hashes: Sequence[Any] = ()
+        self, member: Member, magic: bytes | None, hashes: Sequence[Any] = ()
     ) -> Iterator[Content | None]:
         """Read a member once, feeding the *hashes*; its content if it begins with *magic*, else None.
+
+        With no *magic* there is nothing to see, and the content is verified only.
 
         Raises:
             InvalidInput: the data is damaged.
@@ -285,9 +287,9 @@ class Archive:
 
         chunks = hashed()
         first = next(chunks, b"")
-        while len(first) < len(magic) and (more := next(chunks, b"")):
+        while magic and len(first) < len(magic) and (more := next(chunks, b"")):
             first += more
-        if first.startswith(magic):
+        if magic and first.startswith(magic):
             with spooled(itertools.chain((first,), chunks), member.size) as content:
                 yield content
             return
@@ -295,14 +297,12 @@ class Archive:
             pass
         yield None
 
-    def mapped(self, member: Member) -> Content:
+    def kept(self, member: Member) -> Content:
         """The member's content for random access, until the archive is closed; inflated once."""
         with self._lock:
-            if member.path not in self._mapped:
-                self._mapped[member.path] = self._open.enter_context(
-                    spooled(self.chunks(member), member.size)
-                )
-            return self._mapped[member.path]
+            if member.path not in self._kept:
+                self._kept[member.path] = self._open.enter_context(spooled(self.chunks(member), member.size))
+            return self._kept[member.path]
 
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""

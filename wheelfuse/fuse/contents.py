@@ -1,0 +1,59 @@
+"""The content of a file of the originals, wherever it lies: edits of wheelfuse are taken back on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from wheelfuse.content import reading, spooled
+from wheelfuse.elf.recipe import Recipe
+from wheelfuse.elf.strip import strip_debug
+from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.fuse.model import File, Inline, Restoration, Stored
+from wheelfuse.wheel.archive import Archive, Member
+
+Archives = Sequence[Archive]
+"""The open inputs, by their numbers."""
+
+
+def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
+    """The content of a file in pieces: edits of wheelfuse are taken back, and what is to be cut out is."""
+    source = file.source
+    if isinstance(source, Inline):
+        return (source.content,)
+    chunks = as_built(archives, source)
+    return _stripped(chunks, source.size) if source.stripped else chunks
+
+
+def as_built(archives: Archives, source: Stored) -> Iterable[bytes]:
+    """The content that left the build, in pieces: edits of wheelfuse are taken back, and nothing is cut out."""
+    archive = archives[source.archive]
+    chunks = archive.chunks(source.member)
+    if source.restoration is None:
+        return chunks
+    return restored(archive, chunks, source.member.size, source.restoration)
+
+
+def restored(
+    archive: Archive, chunks: Iterable[bytes], size: int, restoration: Restoration
+) -> Iterator[bytes]:
+    """What a member of *size* bytes was before wheelfuse edited it, in pieces."""
+    if restoration.recipe and restoration.carrier:
+        chunks = _refilled(archive, chunks, size, restoration.recipe, restoration.carrier)
+    return restoration.undo.apply_stream(chunks) if restoration.undo else iter(chunks)
+
+
+def _refilled(
+    archive: Archive, chunks: Iterable[bytes], size: int, recipe: Recipe, carrier: Member
+) -> Iterator[bytes]:
+    """The file with its GPU code back in its place."""
+    held = archive.kept(carrier)
+    with spooled(chunks, size) as content:
+        yield from recipe.apply(reading(content), reading(held))
+
+
+def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    with spooled(chunks, size) as content:
+        stripped = strip_debug(content)
+        if stripped is None:
+            raise InvalidInput(Problem("changed while it was read", todo="Run again."))
+        yield from stripped.content.chunks(content)
