@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import stat
 import struct
 import zipfile
@@ -100,32 +99,6 @@ def test_a_copied_member_keeps_its_compressed_bytes_and_loses_its_descriptor(tmp
 def test_modes_are_kept(mode: int) -> None:
     with zipfile.ZipFile(written(("a", b"b"), mode=mode)) as archive:
         assert archive.infolist()[0].external_attr >> 16 == mode
-
-
-@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20, 5 * 2**20 + 77])
-def test_a_content_of_any_size_comes_back_however_it_is_cut_and_whoever_compresses(
-    size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Blocks of a MiB are compressed by several threads; inflaters see one stream."""
-    content = random.Random(size).randbytes(size // 2) + TEXT * (1 + size // 2 // len(TEXT))
-    content = content[:size]
-    files = []
-    for step, cores in ((2**20, 1), (2**20, 4), (777_777, 4)):
-        monkeypatch.setattr(module, "threads", lambda cores=cores: cores)
-        module._threads.cache_clear()
-        file = BytesIO()
-        writer = ZipWriter(file, STAMP)
-        chunks = (content[at : at + step] for at in range(0, size, step))
-        assert writer.write("x", DEFAULT_MODE, chunks, size) == (hashlib.sha256(content).digest(), size)
-        writer.close()
-        files.append(file.getvalue())
-        with zipfile.ZipFile(file) as archive:
-            assert archive.read("x") == content
-    module._threads.cache_clear()
-    assert len(set(files)) == 1
-    alone = zlib.compressobj(6, zlib.DEFLATED, -15)
-    plain = len(alone.compress(content) + alone.flush())
-    assert len(files[0]) < plain * 1.001 + 200
 
 
 def test_a_name_is_never_written_twice() -> None:

@@ -23,9 +23,10 @@ from wheelfuse.fuse.model import Fate, File, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Progress
-from wheelfuse.wheel.archive import CHUNK, DEFAULT_MODE
+from wheelfuse.wheel.archive import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
+from wheelfuse.wheel.trail import Trail
 from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
 
 
@@ -58,35 +59,48 @@ def execute(
         InvalidInput: an ELF file is of a form that cannot be edited.
         OSError: the disk is full, or the like.
     """
+    with ExitStack() as stack:
+        with replacing(path, overwrite=overwrite) as file:
+            trail = stack.enter_context(Trail(file))
+            with _carrier(plan.sharing, archives) as carrier:
+                record, carrier_size = _write(
+                    plan, archives, ZipWriter(file, stamp, trail), carrier, progress
+                )
+            size = file.tell()
+        sha256 = trail.sha256()
+    return Written(path, sha256, size, sum(max(entry.size, 0) for entry in record), carrier_size)
+
+
+def _write(
+    plan: Plan, archives: Archives, writer: ZipWriter, carrier: _Carrier | None, progress: Progress | None
+) -> tuple[list[RecordEntry], int]:
+    """Write all members; returns RECORD, and what the carrier takes in the wheel."""
     record: list[RecordEntry] = []
     edits: dict[str, Edits] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
-    with replacing(path, overwrite=overwrite) as file, _carrier(plan.sharing, archives) as carrier:
-        writer = ZipWriter(file, stamp)
-        for output in plan.outputs:
-            entry, made = _write_output(writer, archives, output, carrier)
-            record.append(entry)
-            if made:
-                edits[output.path] = made
-            done += output.file.size
-            if progress:
-                progress(done, total)
-        before = file.tell()
-        if carrier:
-            record.append(_write_carrier(writer, carrier))
-        carrier_size = file.tell() - before
-        for name, content in (
-            (FILE, provenance_of(plan, edits).to_bytes()),
-            ("WHEEL", write_wheel_file(wheel_file(plan))),
-        ):
-            member = f"{plan.dist_info}/{name}"
-            digest, size = writer.write(member, DEFAULT_MODE, [content])
-            record.append(RecordEntry(member, "sha256", encode_digest(digest), size))
-        record.append(RecordEntry(f"{plan.dist_info}/RECORD", "", "", -1))
-        writer.write(record[-1].path, DEFAULT_MODE, [format_record(record)])
-        writer.close()
-    installed = sum(max(entry.size, 0) for entry in record)
-    return Written(path, _sha256(path), path.stat().st_size, installed, carrier_size)
+    for output in plan.outputs:
+        entry, made = _write_output(writer, archives, output, carrier)
+        record.append(entry)
+        if made:
+            edits[output.path] = made
+        done += output.file.size
+        if progress:
+            progress(done, total)
+    before = writer.position
+    if carrier:
+        record.append(_write_carrier(writer, carrier))
+    carrier_size = writer.position - before
+    for name, content in (
+        (FILE, provenance_of(plan, edits).to_bytes()),
+        ("WHEEL", write_wheel_file(wheel_file(plan))),
+    ):
+        member = f"{plan.dist_info}/{name}"
+        digest, size = writer.write(member, DEFAULT_MODE, [content])
+        record.append(RecordEntry(member, "sha256", encode_digest(digest), size))
+    record.append(RecordEntry(f"{plan.dist_info}/RECORD", "", "", -1))
+    writer.write(record[-1].path, DEFAULT_MODE, [format_record(record)])
+    writer.close()
+    return record, carrier_size
 
 
 @dataclass(frozen=True)
@@ -268,11 +282,3 @@ def _input(plan: Plan, original: Original) -> Input:
         losses=tuple(loss for _, loss in sorted(losses.items())),
         guessed_from=original.guessed_from,
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -16,6 +16,7 @@ from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.errors import InvalidInput
 from wheelfuse.fuse.contents import Archives, chunks_of
+from wheelfuse.fuse.device_code import WORTH_ASKING
 from wheelfuse.fuse.model import HeldCode, HeldContainer, Output, SeenCode
 from wheelfuse.workers import threads
 
@@ -37,6 +38,9 @@ def read_held_code(
     holders = [output for output in outputs if output.file.digest in seen]
     count = Counter(form for output in holders for form in map(_form, seen[output.file.digest].containers))
     files = {output.file.digest: output.file for output in holders}
+    found = {digest: seen[digest].left for digest in files}
+    if not names and sum(size * (times - 1) for (size, _), times in count.items()) < WORTH_ASKING:
+        return found
     wanted = {
         digest: frozenset(held for held in seen[digest].containers if names or count[_form(held)] > 1)
         for digest in files
@@ -46,7 +50,6 @@ def read_held_code(
         with spooled(chunks_of(archives, files[digest]), files[digest].size) as content:
             return _held_code(content, seen[digest], wanted[digest], names=names)
 
-    found = {digest: seen[digest].left for digest in files}
     largest_first = sorted(filter(wanted.get, files), key=lambda digest: -files[digest].size)
     with ThreadPoolExecutor(threads()) as pool:
         found.update(zip(largest_first, pool.map(read, largest_first), strict=True))

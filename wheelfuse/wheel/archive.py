@@ -34,7 +34,9 @@ except ImportError:
     _fast = zlib
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-CHUNK = 1 << 20
+CHUNK = 1 << 17
+"""How much is read and inflated at once (bytes). Larger pieces take more time, and fragment the heap: with 1 MiB a
+merge of three wheels of 255 MB takes 240 MB of memory, with 128 KiB 44 MB."""
 DEFAULT_MODE = stat.S_IFREG | 0o644
 """The mode of a member that states none, for all that installers make of it."""
 

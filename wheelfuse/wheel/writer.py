@@ -14,17 +14,15 @@ import secrets
 import struct
 import time
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
 from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
-from wheelfuse.workers import threads
+from wheelfuse.wheel.deflate import deflated
+from wheelfuse.wheel.trail import Trail
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4s4B4HIII5HII")
@@ -35,8 +33,6 @@ _LIMIT32, _LIMIT16 = 0xFFFFFFFF, 0xFFFF
 _UNIX = 3
 _UTF8_FLAG = 0x800
 
-_BLOCK = 1 << 20
-_WINDOW = 1 << 15  # bytes; how far back a deflate stream may refer (RFC 1951, 2)
 
 Timestamp = tuple[int, int]
 """MS-DOS date and time, as zip files hold them."""
@@ -57,11 +53,17 @@ def timestamp(environ: dict[str, str] | os._Environ[str]) -> Timestamp:
 class ZipWriter:
     """Writes members one after another into a seekable file. ``close`` writes the directory."""
 
-    def __init__(self, file: BinaryIO, stamp: Timestamp) -> None:
+    def __init__(self, file: BinaryIO, stamp: Timestamp, trail: Trail | None = None) -> None:
         self._file = file
+        self._trail = trail
         self._stamp = stamp
         self._directory: list[bytes] = []
         self._names: set[str] = set()
+
+    @property
+    def position(self) -> int:
+        """How many bytes the file has so far."""
+        return self._file.tell()
 
     def copy(self, path: str, mode: int, archive: Archive, member: Member) -> None:
         """Copy a member's compressed bytes unchanged under another path and mode."""
@@ -70,6 +72,7 @@ class ZipWriter:
         self._local_header(path, member.method, member.crc, member.compressed_size, member.size)
         for chunk in archive.raw(member):
             self._file.write(chunk)
+            self._settle()
         self._remember(
             path, mode, member.method, member.crc, member.compressed_size, member.size, offset, b""
         )
@@ -97,7 +100,7 @@ class ZipWriter:
                 size += len(chunk)
                 yield chunk
 
-        for compressed in _deflated(seen()):
+        for compressed in deflated(seen()):
             self._file.write(compressed)
         end = self._file.tell()
         self._file.seek(offset)
@@ -122,6 +125,12 @@ class ZipWriter:
                 min(size, _LIMIT32), min(start, _LIMIT32), 0,
             )
         )  # fmt: skip
+        self._settle(last=True)
+
+    def _settle(self, *, last: bool = False) -> None:
+        """Tell whoever follows that what was written so far will not change."""
+        if self._trail:
+            self._trail.settled(self._file.tell(), last=last)
 
     def _begin(self, path: str, compressed_size: int, size: int) -> None:
         if path in self._names:
@@ -185,54 +194,7 @@ class ZipWriter:
             mode << 16, min(offset, _LIMIT32),
         )  # fmt: skip
         self._directory.append(header + name + extra)
-
-
-def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """One deflate stream, of blocks that several threads compress; the same however many there are.
-
-    Each block ends on a byte (a sync flush) and may refer to the end of the one before, so that little is lost.
-    """
-    waiting: deque[Future[bytes]] = deque()
-    before, blocks = b"", _blocks(chunks)
-    block = next(blocks, b"")
-    while True:
-        following = next(blocks, None)
-        if following is None and not before:
-            yield _compressed(block, b"", last=True)  # a small content is not worth a thread
-            return
-        waiting.append(_threads().submit(_compressed, block, before, last=following is None))
-        if following is None:
-            break
-        if len(waiting) > 2 * threads():
-            yield waiting.popleft().result()
-        before, block = block[-_WINDOW:], following
-    for future in waiting:
-        yield future.result()
-
-
-def _compressed(block: bytes, before: bytes, *, last: bool) -> bytes:
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=before)
-    return deflater.compress(block) + deflater.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-
-
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of one size, and a last one."""
-    held = bytearray()
-    for chunk in chunks:
-        for start in range(
-            0, len(chunk), _BLOCK
-        ):  # a chunk may be a whole file: it is not copied again and again
-            held += chunk[start : start + _BLOCK]
-            if len(held) >= _BLOCK:
-                yield bytes(held[:_BLOCK])
-                del held[:_BLOCK]
-    if held:
-        yield bytes(held)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads(), thread_name_prefix="deflate")
+        self._settle()
 
 
 def _put(temporary: Path, path: Path, overwrite: bool) -> None:
