@@ -27,7 +27,7 @@ def test_it_is_that_of_the_file_whatever_was_written_over(tmp_path: Path) -> Non
 
 def test_it_is_still_taken_when_the_file_is_closed_and_renamed(tmp_path: Path) -> None:
     path, renamed = tmp_path / "file", tmp_path / "renamed"
-    with path.open("wb") as file:
+    with path.open("w+b") as file:
         trail = Trail(file)
         for number in range(40):
             file.write(bytes([number]) * (1 << 20))
@@ -38,7 +38,7 @@ def test_it_is_still_taken_when_the_file_is_closed_and_renamed(tmp_path: Path) -
 
 
 def test_a_file_that_somebody_cuts_is_told_of(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("wb") as file, Trail(file) as trail:
+    with (tmp_path / "file").open("w+b") as file, Trail(file) as trail:
         file.write(bytes(1 << 20))
         file.flush()
         os.truncate(file.name, 100)
