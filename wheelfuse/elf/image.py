@@ -1,8 +1,8 @@
 """What a shared object says of itself: machine, soname, needed libraries, imported and exported symbols.
 
-Headers, the dynamic section and version tables are read by pyelftools; symbol tables, which can hold
-hundreds of thousands of entries, with :mod:`struct`. Format: System V gABI, chapters 4 and 5; symbol
-versions: LSB Core, section 10.7.
+The ELF header, the dynamic section and version tables are read by pyelftools; what has many entries of one size,
+symbols above all, with :mod:`struct`; other sections, however damaged, are not looked into. Format: System V gABI,
+chapters 4 and 5; symbol versions: LSB Core, section 10.7.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.construct.core import ConstructError
-from elftools.elf.dynamic import DynamicSegment
+from elftools.elf import enums
+from elftools.elf.dynamic import Dynamic
 from elftools.elf.elffile import ELFFile
 
-from wheelfuse.content import Content, pieces, stream, unpack_from
+from wheelfuse.content import Content, pieces, stream
+from wheelfuse.elf.layout import PT_DYNAMIC, PT_LOAD, SHT_DYNSYM, SHT_NOBITS, SHT_STRTAB, Encoding, Phdr, Shdr
 from wheelfuse.errors import InvalidInput, Problem
 
 MAGIC = b"\x7fELF"
@@ -29,7 +32,10 @@ _LOADABLE = ("ET_DYN", "ET_EXEC")
 _FIRST_OS_TYPE = 0xFE00  # ET_LOOS; what follows is for operating systems and processors
 _ALLOC, _EXECINSTR, _NOBITS = 0x2, 0x4, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
+_SHT_DYNAMIC = 6
+_PT_TLS, _PT_GNU_STACK, _PT_GNU_RELRO = 7, 0x6474E551, 0x6474E552
 _STB_WEAK, _STB_LOCAL = 2, 0
+_VERSION = 0x7FFF  # without the bit that hides a version (VERSYM_HIDDEN)
 _VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
 _VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
 _PF_X, _PF_W = 0x1, 0x2
@@ -39,9 +45,11 @@ _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Import:
-    """An undefined dynamic symbol, with the version it asks for (empty: none); a weak one may stay undefined."""
+class Import(NamedTuple):
+    """An undefined dynamic symbol, with the version it asks for (empty: none); a weak one may stay undefined.
+
+    A NamedTuple, since there are thousands in a file, and they are sorted.
+    """
 
     name: str
     version: str
@@ -77,7 +85,7 @@ class Hardening:
     relro: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Image:
     """The facts of one ELF file. Objects that are not dynamic (``.o`` files, GPU code) have only the first four.
 
@@ -108,7 +116,7 @@ class Image:
         """Machine, bits, and whether it is little-endian: what the loader compares first."""
         return self.machine, self.bits, self.little_endian
 
-    @property
+    @cached_property
     def imported(self) -> frozenset[str]:
         """Names of the symbols without which the file cannot be loaded: undefined and not weak."""
         return frozenset(symbol.name for symbol in self.imports if not symbol.weak)
@@ -156,19 +164,17 @@ def _read(data: Content, deep: bool) -> Image:
     head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
     if isinstance(kind, int) and kind < _FIRST_OS_TYPE:  # pyelftools has no name for it
         raise ValueError(f"e_type {kind} is none that the gABI knows")
-    _check_segments(elf, data)  # first, since loaders look at nothing else
-    _check_section_headers(elf, len(data))
+    encoding = Encoding(elf.elfclass, "<" if elf.little_endian else ">")
+    segments = _segments(elf, encoding, data)  # first, since loaders look at nothing else
+    headers = _section_headers(elf, encoding, data)
     if kind not in _LOADABLE:
         return Image(*head)
-    sections = tuple(elf.iter_sections())
-    for section in sections:
-        if section["sh_type"] != _NOBITS and section["sh_offset"] + section["sh_size"] > len(data):
-            raise ValueError(f"section {section.name} reaches beyond the end of the file")
-    dynamic = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
+    sections = tuple(_sections(elf, headers, data))
+    dynamic = next((segment for segment in segments if segment.type == PT_DYNAMIC), None)
     if dynamic is None:
         return Image(*head)
     soname, needed, runpath, rpath = "", [], [], []
-    tags: Any = list(dynamic.iter_tags())  # pyelftools adds the attributes below to some tags only
+    tags: Any = tuple(_dynamic(elf, dynamic, headers).iter_tags())  # of which some have further attributes
     for tag in tags:
         if tag.entry.d_tag == "DT_NEEDED":
             needed.append(sys.intern(tag.needed))
@@ -178,8 +184,10 @@ def _read(data: Content, deep: bool) -> Image:
             runpath += tag.runpath.split(":")
         elif tag.entry.d_tag == "DT_RPATH":
             rpath += tag.rpath.split(":")
-    named = {section.name: section for section in sections}
-    imports, exports = _symbols(elf, data, named)
+    numbers = {section.name: number for number, section in enumerate(sections)}
+    needs = tuple(_needs(elf, numbers))
+    names = {entry.number: entry.name for _, entries in needs for entry in entries}
+    imports, exports = _symbols(encoding, data, headers, _versions(encoding, data, headers, numbers), names)
     return Image(
         *head,
         soname=soname,
@@ -187,177 +195,215 @@ def _read(data: Content, deep: bool) -> Image:
         runpath=tuple(path for path in runpath or rpath if path),  # ld.so ignores RPATH beside RUNPATH
         imports=imports,
         exports=exports,
-        sections=tuple(
-            Section(sys.intern(s.name), str(s["sh_type"]), s["sh_flags"], s["sh_size"], s["sh_offset"])
-            for s in sections
-        ),
+        sections=sections,
         has_rpath=bool(rpath and not runpath),
-        version_needs=_version_needs(named),
-        version_definitions=_version_definitions(named),
-        hardening=_hardening(elf, {tag.entry.d_tag: tag.entry.d_val for tag in tags}),
-        loaded_digest=_loaded_digest(elf, data, sections) if deep else "",
-        code_digest=_code_digest(data, sections) if deep else "",
+        version_needs=tuple(
+            VersionNeed(library, tuple(sorted(entry.name for entry in entries if not entry.weak)))
+            for library, entries in needs
+        ),
+        version_definitions=_version_definitions(elf, numbers),
+        hardening=_hardening(head[0], segments, {tag.entry.d_tag: tag.entry.d_val for tag in tags}),
+        loaded_digest=_loaded_digest(segments, headers, sections, data) if deep else "",
+        code_digest=_code_digest(sections, data) if deep else "",
     )
 
 
-def _check_segments(elf: ELFFile, data: Content) -> None:
-    """p_offset and p_filesz of every segment; pyelftools would read sections for that, which may be cut off."""
-    order = "<" if elf.little_endian else ">"
-    layout = struct.Struct(f"{order}8xQ16xQ16x" if elf.elfclass == 64 else f"{order}4xI8xI12x")
-    if elf.num_segments() and elf["e_phentsize"] != layout.size:
+def _segments(elf: ELFFile, encoding: Encoding, data: Content) -> tuple[Phdr, ...]:
+    """The program headers, none of which reaches beyond the end of the file."""
+    count, size, start = elf.num_segments(), encoding.size(encoding.phdr), elf["e_phoff"]
+    if count and elf["e_phentsize"] != size:
         raise ValueError(f"e_phentsize is {elf['e_phentsize']}")
-    for number in range(elf.num_segments()):
-        offset, size = unpack_from(layout, data, elf["e_phoff"] + number * layout.size)
-        if offset + size > len(data):
-            raise ValueError("a segment reaches beyond the end of the file")
+    if count and start + count * size > len(data):
+        raise ValueError("the program headers reach beyond the end of the file")
+    segments = encoding.unpack_segments(data[start : start + count * size])
+    if any(segment.offset + segment.filesz > len(data) for segment in segments):
+        raise ValueError("a segment reaches beyond the end of the file")
+    return segments
 
 
-def _check_section_headers(elf: ELFFile, size: int) -> None:
-    """So that a damaged count does not make for a long loop."""
-    count, entry = elf.num_sections(), elf["e_shentsize"]
-    if count and entry != (64 if elf.elfclass == 64 else 40):
-        raise ValueError(f"e_shentsize is {entry}")
-    if elf["e_shoff"] + count * entry > size:
+def _section_headers(elf: ELFFile, encoding: Encoding, data: Content) -> tuple[Shdr, ...]:
+    count, size, start = elf.num_sections(), encoding.size(Shdr), elf["e_shoff"]
+    if count and elf["e_shentsize"] != size:
+        raise ValueError(f"e_shentsize is {elf['e_shentsize']}")
+    if start + count * size > len(data):
         raise ValueError("the section headers reach beyond the end of the file")
+    return tuple(encoding.unpack(Shdr, data[start : start + count * size]))
+
+
+def _sections(elf: ELFFile, headers: tuple[Shdr, ...], data: Content) -> Iterator[Section]:
+    """The sections, none of which reaches beyond the end of the file, by their headers."""
+    if not headers:
+        return
+    names, kinds = _content(headers[elf.get_shstrndx()], data), _section_types(str(elf["e_machine"]))
+    for header in headers:
+        name = sys.intern(_string(names, header.name))
+        if header.type != SHT_NOBITS and header.offset + header.size > len(data):
+            raise ValueError(f"section {name} reaches beyond the end of the file")
+        kind = kinds.get(header.type, str(header.type))
+        yield Section(name, kind, header.flags, header.size, header.offset)
+
+
+@cache
+def _section_types(machine: str) -> dict[int, str]:
+    """sh_type -> its name, for one machine."""
+    special = {
+        "EM_X86_64": enums.ENUM_SH_TYPE_AMD64,
+        "EM_AARCH64": enums.ENUM_SH_TYPE_AARCH64,
+        "EM_ARM": enums.ENUM_SH_TYPE_ARM,
+        "EM_MIPS": enums.ENUM_SH_TYPE_MIPS,
+        "EM_RISCV": enums.ENUM_SH_TYPE_RISCV,
+    }
+    return {number: name for name, number in special.get(machine, enums.ENUM_SH_TYPE_BASE).items()}
+
+
+def _content(header: Shdr, data: Content) -> bytes:
+    """The bytes of a section."""
+    return data[header.offset : header.offset + header.size]
+
+
+def _string(table: bytes, start: int) -> str:
+    return table[start : table.index(b"\0", start)].decode("utf-8", "replace")
+
+
+def _dynamic(elf: ELFFile, segment: Phdr, headers: tuple[Shdr, ...]) -> Dynamic:
+    """The dynamic section. DynamicSegment of pyelftools would read all the sections, to find its string table."""
+    link = next((h.link for h in headers if h.type == _SHT_DYNAMIC and h.offset == segment.offset), None)
+    strings = None if link is None else elf.get_section(link)
+    return Dynamic(elf.stream, elf, strings, segment.offset, segment.filesz == 0)
 
 
 def _symbols(
-    elf: ELFFile, data: Content, sections: dict[str, Any]
+    encoding: Encoding,
+    data: Content,
+    headers: tuple[Shdr, ...],
+    versions: tuple[int, ...],
+    version_names: dict[int, str],
 ) -> tuple[tuple[Import, ...], frozenset[str]]:
-    table = next((s for s in sections.values() if s["sh_type"] == "SHT_DYNSYM"), None)
+    """What the dynamic symbol table imports, sorted, and what it exports."""
+    table = next((header for header in headers if header.type == SHT_DYNSYM), None)
     if table is None:
         raise ValueError("no section of type SHT_DYNSYM: the section headers were stripped")
-    strings = elf.get_section(table["sh_link"])
-    start, end = strings["sh_offset"], strings["sh_offset"] + strings["sh_size"]
-    names = data[start:end]
-    versions = _versions(data, sections)
-    required = _required_versions(sections)
+    if headers[table.link].type != SHT_STRTAB:
+        raise ValueError("the dynamic symbols are not linked to a string table")
+    strings = _content(headers[table.link], data)
+    # st_name, st_info, st_other and st_shndx
+    layout = struct.Struct(encoding.order + ("IBBH16x" if encoding.bits == 64 else "I8xBBH"))
+    entries = _content(table, data)
+    entries = entries[: len(entries) // layout.size * layout.size]
     imports, exports = [], []
-    for index, (name_at, info, other, shndx) in enumerate(_entries(elf, data, table)):
+    for index, (name, info, other, section) in enumerate(layout.iter_unpack(entries)):
         binding = info >> 4
-        if not name_at or binding == _STB_LOCAL:
+        if not name or binding == _STB_LOCAL:
             continue
-        name = sys.intern(names[name_at : names.index(b"\0", name_at)].decode("utf-8", "replace"))
-        if shndx == 0:
-            version = required.get(versions[index] & 0x7FFF, "") if versions else ""
-            imports.append(Import(name, version, binding == _STB_WEAK))
+        if section == 0:
+            version = version_names.get(versions[index] & _VERSION, "") if versions else ""
+            imports.append(Import(sys.intern(_string(strings, name)), version, binding == _STB_WEAK))
         elif other & 3 not in _HIDDEN:
-            exports.append(name)
+            exports.append(_string(strings, name))
     return tuple(sorted(imports)), frozenset(exports)
 
 
-def _entries(elf: ELFFile, data: Content, table: Any) -> Iterator[tuple[int, int, int, int]]:
-    """st_name, st_info, st_other and st_shndx of every entry, whatever the class and byte order."""
-    order = "<" if elf.little_endian else ">"
-    layout = struct.Struct(f"{order}IBBH16x" if elf.elfclass == 64 else f"{order}I8xBBH")
-    start = table["sh_offset"]
-    count = table["sh_size"] // layout.size
-    return layout.iter_unpack(data[start : start + count * layout.size])
-
-
-def _versions(data: Content, sections: dict[str, Any]) -> tuple[int, ...]:
-    section = sections.get(".gnu.version")
-    if section is None:
+def _versions(
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int]
+) -> tuple[int, ...]:
+    """``.gnu.version``: which version each symbol has, by the numbers of those that are needed or defined."""
+    if (number := numbers.get(".gnu.version")) is None:
         return ()
-    order = "<" if section.elffile.little_endian else ">"
-    raw = data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
-    return struct.unpack(f"{order}{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
+    raw = _content(headers[number], data)
+    return struct.unpack(f"{encoding.order}{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
 
 
-def _required_versions(sections: dict[str, Any]) -> dict[int, str]:
-    """Index in ``.gnu.version`` -> the version needed."""
-    return {
-        auxiliary["vna_other"] & 0x7FFF: sys.intern(auxiliary.name)
-        for _, auxiliaries in _need_entries(sections)
-        for auxiliary in auxiliaries
-    }
+class _NeededVersion(NamedTuple):
+    """An entry of ``.gnu.version_r``: the number that ``.gnu.version`` has for it, and whether it may be absent."""
+
+    number: int
+    name: str
+    weak: bool
 
 
-def _version_needs(sections: dict[str, Any]) -> tuple[VersionNeed, ...]:
-    """Without the weak ones, whose absence the loader only reports."""
-    return tuple(
-        VersionNeed(
-            sys.intern(needed.name),
-            tuple(sorted(sys.intern(a.name) for a in auxiliaries if not a["vna_flags"] & _VER_FLG_WEAK)),
+def _needs(elf: ELFFile, numbers: dict[str, int]) -> Iterator[tuple[str, tuple[_NeededVersion, ...]]]:
+    """The libraries of which versions are needed, each with those."""
+    for need, entries in _version_entries(elf, numbers, ".gnu.version_r", "vn_cnt"):
+        yield (
+            sys.intern(need.name),
+            tuple(
+                _NeededVersion(
+                    entry["vna_other"] & _VERSION,
+                    sys.intern(entry.name),
+                    bool(entry["vna_flags"] & _VER_FLG_WEAK),
+                )
+                for entry in entries
+            ),
         )
-        for needed, auxiliaries in _need_entries(sections)
+
+
+def _version_definitions(elf: ELFFile, numbers: dict[str, int]) -> frozenset[str]:
+    """Without the first, which names the file itself (VER_FLG_BASE)."""
+    return frozenset(
+        sys.intern(next(iter(names)).name)  # the others are its predecessors
+        for definition, names in _version_entries(elf, numbers, ".gnu.version_d", "vd_cnt")
+        if not definition["vd_flags"] & _VER_FLG_BASE
     )
 
 
-def _need_entries(sections: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
-    section = sections.get(".gnu.version_r")
-    if section is None:
+def _version_entries(elf: ELFFile, numbers: dict[str, int], name: str, count: str) -> Iterator[Any]:
+    """The entries of a section of versions, each with an iterator over what hangs on it; *count* says how many."""
+    if name not in numbers:
         return
+    section: Any = elf.get_section(numbers[name])
     most = section["sh_size"] // _VERSION_ENTRY
     if section["sh_info"] > most:
-        raise ValueError(f"section {section.name} has no room for {section['sh_info']} entries")
-    for needed, auxiliaries in section.iter_versions():
-        if needed["vn_cnt"] > most:
-            raise ValueError(f"section {section.name} has no room for {needed['vn_cnt']} versions")
-        yield needed, auxiliaries
+        raise ValueError(f"section {name} has no room for {section['sh_info']} entries")
+    for entry, hanging in section.iter_versions():
+        if entry[count] > most:
+            raise ValueError(f"section {name} has no room for {entry[count]} of one entry")
+        yield entry, hanging
 
 
-def _version_definitions(sections: dict[str, Any]) -> frozenset[str]:
-    """Without the first, which names the file itself (VER_FLG_BASE)."""
-    section = sections.get(".gnu.version_d")
-    if section is None:
-        return frozenset()
-    most = section["sh_size"] // _VERSION_ENTRY
-    if section["sh_info"] > most:
-        raise ValueError(f"section {section.name} has no room for {section['sh_info']} entries")
-    found = set()
-    for definition, auxiliaries in section.iter_versions():
-        if definition["vd_cnt"] > most:
-            raise ValueError(f"section {section.name} has no room for {definition['vd_cnt']} names")
-        if not definition["vd_flags"] & _VER_FLG_BASE:
-            found.add(sys.intern(next(iter(auxiliaries)).name))  # the others are its predecessors
-    return frozenset(found)
-
-
-def _hardening(elf: ELFFile, dynamic: dict[Any, int]) -> Hardening:
-    segments = {str(segment["p_type"]): segment["p_flags"] for segment in elf.iter_segments()}
-    loaded = [segment["p_flags"] for segment in elf.iter_segments() if segment["p_type"] == "PT_LOAD"]
+def _hardening(machine: str, segments: tuple[Phdr, ...], dynamic: dict[Any, int]) -> Hardening:
+    by_type = {segment.type: segment.flags for segment in segments}
+    loaded = [segment.flags for segment in segments if segment.type == PT_LOAD]
     flags, flags_1 = dynamic.get("DT_FLAGS", 0), dynamic.get("DT_FLAGS_1", 0)
     now = "DT_BIND_NOW" in dynamic or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW
-    without = str(elf["e_machine"]) not in _STACK_NOT_EXECUTABLE_BY_DEFAULT
-    relro = ("full" if now else "partial") if "PT_GNU_RELRO" in segments else "none"
+    without = machine not in _STACK_NOT_EXECUTABLE_BY_DEFAULT
+    relro = ("full" if now else "partial") if _PT_GNU_RELRO in by_type else "none"
     return Hardening(
-        executable_stack=bool(segments.get("PT_GNU_STACK", _PF_X * without) & _PF_X),
+        executable_stack=bool(by_type.get(_PT_GNU_STACK, _PF_X * without) & _PF_X),
         text_relocations="DT_TEXTREL" in dynamic or bool(flags & _DF_TEXTREL),
         writable_code=any(flags & _PF_X and flags & _PF_W for flags in loaded),
         relro=relro,
     )
 
 
-def _loaded_digest(elf: ELFFile, data: Content, sections: tuple[Any, ...]) -> str:
+def _loaded_digest(
+    segments: tuple[Phdr, ...], headers: tuple[Shdr, ...], sections: tuple[Section, ...], data: Content
+) -> str:
     """A digest over all that reaches memory, but for the build id: equal digests mean equal behaviour."""
     digest = hashlib.sha256()
-    for segment in elf.iter_segments():
-        if segment["p_type"] in ("PT_LOAD", "PT_DYNAMIC", "PT_TLS", "PT_GNU_STACK", "PT_GNU_RELRO"):
-            fields = ("p_type", "p_flags", "p_vaddr", "p_memsz", "p_align")
-            digest.update(repr([segment[field] for field in fields]).encode())
-    for section in sections:
-        if not section["sh_flags"] & _ALLOC or section.name == _BUILD_ID:
+    for segment in segments:
+        if segment.type in (PT_LOAD, PT_DYNAMIC, _PT_TLS, _PT_GNU_STACK, _PT_GNU_RELRO):
+            fields = (segment.type, segment.flags, segment.vaddr, segment.memsz, segment.align)
+            digest.update(repr(fields).encode())
+    for header, section in zip(headers, sections, strict=True):
+        if not section.flags & _ALLOC or section.name == _BUILD_ID:
             continue
-        digest.update(
-            f"{section.name} {section['sh_type']} {section['sh_addr']} {section['sh_size']}".encode()
-        )
-        if section["sh_type"] != _NOBITS:
+        digest.update(f"{section.name} {section.kind} {header.addr} {section.size}".encode())
+        if section.kind != _NOBITS:
             _update(digest, data, section)
     return digest.hexdigest()
 
 
-def _code_digest(data: Content, sections: tuple[Any, ...]) -> str:
+def _code_digest(sections: tuple[Section, ...], data: Content) -> str:
     """A digest over the machine code alone."""
     digest = hashlib.sha256()
     for section in sections:
-        if section["sh_flags"] & _EXECINSTR and section["sh_type"] != _NOBITS:
+        if section.flags & _EXECINSTR and section.kind != _NOBITS:
             _update(digest, data, section)
     return digest.hexdigest()
 
 
-def _update(digest: Any, data: Content, section: Any) -> None:
-    for piece in pieces(data, section["sh_offset"], section["sh_offset"] + section["sh_size"]):
+def _update(digest: Any, data: Content, section: Section) -> None:
+    for piece in pieces(data, section.offset, section.offset + section.size):
         digest.update(piece)
 
 
