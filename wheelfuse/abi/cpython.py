@@ -82,6 +82,7 @@ def is_cpython_symbol(name: str) -> bool:
     return _CPYTHON.fullmatch(name) is not None
 
 
+@cache
 def history(name: str) -> SymbolHistory | None:
     """Where *name* exists, or None if no CPython of the table exports it."""
     row = table().rows.get(name)
@@ -96,6 +97,12 @@ def history(name: str) -> SymbolHistory | None:
     )
 
 
+@cache
+def exports(target: Target) -> frozenset[str]:
+    """All that a CPython exports; nothing if the table does not know it."""
+    return table().names(target)
+
+
 def has_table(target: Target) -> bool:
     """Whether the table knows what *target* exports."""
     return target in table().columns
@@ -108,7 +115,7 @@ def newest_known() -> Target:
 
 def exported(name: str, target: Target) -> bool | None:
     """Whether *target* exports *name*; None if the table does not know that target."""
-    return target in table().targets(name) if has_table(target) else None
+    return name in exports(target) if has_table(target) else None
 
 
 def check_imports(names: Iterable[str], target: Target) -> tuple[ImportProblem, ...]:
@@ -117,14 +124,14 @@ def check_imports(names: Iterable[str], target: Target) -> tuple[ImportProblem, 
     Names that are not spelt like CPython's are passed over. If the target has no table, all others together
     give one uncertain problem without a symbol, which says that nothing was checked.
     """
-    symbols = sorted({name for name in names if is_cpython_symbol(name)})
-    if symbols and not has_table(target):
+    lacking = sorted(filter(is_cpython_symbol, set(names) - exports(target)))
+    if lacking and not has_table(target):
         message = (
             f"imports from CPython {_version(target)} could not be checked: "
             f"the symbol table covers {_spans(table().columns, table().columns)}"
         )
         return (ImportProblem("", message, certain=False),)
-    return tuple(_problem(name, target) for name in symbols if not exported(name, target))
+    return tuple(_problem(name, target) for name in lacking)
 
 
 def _problem(name: str, target: Target) -> ImportProblem:

@@ -37,6 +37,7 @@ class _Entry:
     elsewhere: str
 
 
+@cache
 def limited_api_version(symbol: str) -> tuple[int, int] | None:
     """The version in which *symbol* joined the limited API or the stable ABI of any platform, or None."""
     entry, known = _entries().get(symbol), history(symbol)

@@ -25,11 +25,18 @@ class Tree(Linkage):
         return found
 
     @cached_property
+    def _cpython_exports(self) -> Mapping[str, frozenset[str]]:
+        """What each file defines that is spelt like a symbol of CPython."""
+        return {
+            path: frozenset(filter(is_cpython_symbol, image.exports)) for path, image in self.images.items()
+        }
+
+    @cached_property
     def _exporters(self) -> Mapping[str, frozenset[str]]:
         """Which files define a symbol that is spelt like one of CPython's."""
         found: dict[str, set[str]] = defaultdict(set)
-        for path, image in self.images.items():
-            for symbol in filter(is_cpython_symbol, image.exports):
+        for path, symbols in self._cpython_exports.items():
+            for symbol in symbols:
                 found[symbol].add(path)
         return {symbol: frozenset(paths) for symbol, paths in found.items()}
 
@@ -50,7 +57,7 @@ class Tree(Linkage):
     def unmet(self, path: str) -> frozenset[str]:
         """What a file needs that is spelt like CPython's and that no library which it links defines."""
         linked = self.reached_from(path) - {path}
-        return frozenset(name for name in self.cpython_imports(path) if not linked & self.exporting(name))
+        return self.cpython_imports(path).difference(*(self._cpython_exports[other] for other in linked))
 
     def may_come_from_elsewhere(self, path: str, symbol: str) -> bool:
         """Whether something else than CPython may define a symbol that a file needs and CPython lacks.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table, history, table
+from wheelfuse.abi.cpython import ImportProblem, check_imports, exports, has_table, history, table
 from wheelfuse.abi.limited_api import limited_api_version
 from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.target import Target
@@ -81,8 +81,8 @@ def _from_elsewhere(subject: Subject, path: str) -> frozenset[str]:
 
 def satisfied(names: Iterable[str]) -> tuple[Target, ...]:
     """The known CPythons that export all of *names* that any of them exports."""
-    known = [found for name in names if (found := history(name))]
-    return tuple(target for target in table().columns if all(target in found.targets for found in known))
+    known = frozenset(filter(history, names))
+    return tuple(target for target in table().columns if known <= exports(target))
 
 
 def unlimited(names: Iterable[str]) -> tuple[str, ...]:

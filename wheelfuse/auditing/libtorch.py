@@ -28,7 +28,7 @@ from wheelfuse.abi.torch import (
     version_key,
     versions,
 )
-from wheelfuse.auditing.subject import Subject
+from wheelfuse.auditing.subject import Subject, once
 
 _OTHER_GPU = ("libtorch_hip", "libc10_hip", "libtorch_xpu", "libc10_xpu")
 _MICROS = 10  # more than a minor version of torch ever had
@@ -91,6 +91,17 @@ def needs(subject: Subject, path: str) -> TorchNeeds | None:
     It has if it links a library of torch that the input does not bring, or if it needs symbols that torch exports
     and no other file of the input does. Symbols that it can do without (weak ones) do not count.
     """
+    return all_needs(subject).get(path)
+
+
+@once
+def all_needs(subject: Subject) -> dict[str, TorchNeeds]:
+    """What each file needs that has to do with libtorch, by path, sorted."""
+    found = ((path, _needs(subject, path)) for path in sorted(subject.files))
+    return {path: item for path, item in found if item}
+
+
+def _needs(subject: Subject, path: str) -> TorchNeeds | None:
     linked = [name for name, providers in subject.tree.edges(path) if not providers]
     links_torch = any(LIBRARY.fullmatch(name) for name in linked)
     found = _undefined(subject, path)
@@ -112,12 +123,6 @@ def needs(subject: Subject, path: str) -> TorchNeeds | None:
         unproved=unproved,
     )
     return replace(item, versions=()) if item.torn else item
-
-
-def all_needs(subject: Subject) -> dict[str, TorchNeeds]:
-    """What each file needs that has to do with libtorch, by path, sorted."""
-    found = ((path, needs(subject, path)) for path in sorted(subject.files))
-    return {path: item for path, item in found if item}
 
 
 def distinct(subject: Subject) -> tuple[tuple[tuple[str, ...], TorchNeeds], ...]:

@@ -27,7 +27,7 @@ from wheelfuse.abi.modules import (
 from wheelfuse.abi.platform import is_system_library, libc_of, system_libraries
 from wheelfuse.abi.providers import Source, provider
 from wheelfuse.abi.system import is_bundled_name, loaded_exports, may_be_installed, system_exports
-from wheelfuse.auditing.subject import Kind, Subject
+from wheelfuse.auditing.subject import Kind, Subject, once
 from wheelfuse.elf.image import Image
 
 
@@ -108,12 +108,10 @@ class Linked:
     torch: tuple[str, ...] | None = None
 
 
+@once
 def linker(subject: Subject) -> Linker:
     """The linker of a subject, kept with it, since the libraries of a wheel serve many modules."""
-    kept: Linker | None = vars(subject).get("_linker")
-    if kept is None:
-        kept = vars(subject)["_linker"] = Linker(subject)  # where cached_property keeps its values, too
-    return kept
+    return Linker(subject)
 
 
 @dataclass
@@ -262,10 +260,14 @@ class Linker:
 
     def _is_system(self, needed: str) -> bool:
         """Whether some policy lets files of this C library take it from the system."""
-        families = {p.libc for p in self.subject.linux_platforms if p.libc in ("glibc", "musl")}
-        if not is_system_library(needed) or not families:
+        if not is_system_library(needed) or not self._families:
             return is_system_library(needed)
-        return needed.startswith("ld") or any(needed in system_libraries(libc) for libc in families)
+        return needed.startswith("ld") or any(needed in system_libraries(libc) for libc in self._families)
+
+    @cached_property
+    def _families(self) -> frozenset[str]:
+        """The C libraries that the tags name."""
+        return frozenset(p.libc for p in self.subject.linux_platforms) & {"glibc", "musl"}
 
     def _absent(self, user: _Mapped, needed: str) -> LibraryProblem:
         """A library that is neither here nor known; some inputs cannot tell what will be beside them."""
@@ -344,8 +346,7 @@ class Linker:
         return {}
 
     def _libc(self, mapping: _Mapping) -> str:
-        families = {p.libc for p in self.subject.linux_platforms if p.libc in ("glibc", "musl")}
-        return families.pop() if len(families) == 1 else libc_of(mapping.order[0].image)
+        return next(iter(self._families)) if len(self._families) == 1 else libc_of(mapping.order[0].image)
 
     def _expected(self, mapped: _Mapped, name: str) -> str:
         """The library from which a file expects a symbol, which it tells if it asks for a version."""

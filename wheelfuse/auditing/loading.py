@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from wheelfuse.abi import torch
-from wheelfuse.abi.cpython import has_table, history, is_cpython_symbol, table
+from wheelfuse.abi.cpython import exports, has_table, history
 from wheelfuse.abi.modules import (
     MACHINES,
     ModuleName,
@@ -76,9 +75,7 @@ def module_of(subject: Subject, path: str) -> ModuleName | None:
     file = subject.files.get(path)
     if file is None:
         return parse_module(path)
-    image = file.image
-    asks = any(name.startswith("Py") for name in image.exports) or any(map(is_cpython_symbol, image.imported))
-    return file.module if asks or image.kind != "ET_DYN" else None
+    return file.module if file.has_to_do_with_python or file.image.kind != "ET_DYN" else None
 
 
 def imported_modules(subject: Subject) -> tuple[str, ...]:
@@ -162,14 +159,9 @@ def _python_reasons(subject: Subject, linked: Linked, target: Target) -> Iterato
         if linked.python:
             yield False, f"what {target} exports is not known"
         return
-    for symbol in sorted(linked.python.keys() - _exports(target)):
+    for symbol in sorted(linked.python.keys() - exports(target)):
         text = f"undefined symbol {symbol} in {linked.python[symbol]}: {target} does not export it"
         by = linked.python[symbol]
         # Micro releases add private symbols; and names like Python's may be those of another distribution's library.
         known = history(symbol) is not None or not symbol.startswith("_")
         yield known and not (by in subject.files and subject.tree.may_come_from_elsewhere(by, symbol)), text
-
-
-@cache
-def _exports(target: Target) -> frozenset[str]:
-    return table().names(target)

@@ -20,7 +20,7 @@ from wheelfuse.abi.platform import (
     system_libraries,
 )
 from wheelfuse.abi.providers import Provider, Source, cuda_of, provider
-from wheelfuse.auditing.subject import SharedObject, Subject
+from wheelfuse.auditing.subject import SharedObject, Subject, once
 from wheelfuse.elf.image import Image, VersionNeed
 from wheelfuse.wheel.name import Platform
 
@@ -104,6 +104,7 @@ def _libc_text(file: FileNeeds) -> str:
     return f"glibc {file.machine} with {file.floor.decisive} of {file.floor.library}, which no tag allows"
 
 
+@once
 def needs(subject: Subject) -> PlatformNeeds:
     """What the subject's files need of the platform."""
     files = tuple(_file_needs(subject, file) for file in own_files(subject))

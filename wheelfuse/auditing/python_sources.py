@@ -7,6 +7,8 @@ import re
 _OPENING = re.compile(
     rb"\b[Cc]DLL\b|\b[Pp]yDLL\b|\bcdll\b|LoadLibrary|load_library|\bdlopen\b|\bRTLD_|setdlopenflags"
 )
+_PARTS = (b"DLL", b"cdll", b"LoadLibrary", b"load_library", b"dlopen", b"RTLD_")
+"""At least one of these is in all that opens a library, and they are found faster than that is."""
 _GLOBALLY = re.compile(rb"DLL\([^;\n]{0,160}RTLD_GLOBAL")
 _LONGEST = 192  # bytes of what is looked for
 
@@ -26,6 +28,7 @@ class PythonSources:
     def update(self, chunk: bytes) -> None:
         """Take the next part of a file; nothing is looked for that is longer than what is kept of the last one."""
         text = self._end + chunk
-        self.open_libraries = self.open_libraries or _OPENING.search(text) is not None
-        self.open_globally = self.open_globally or _GLOBALLY.search(text) is not None
+        if any(part in text for part in _PARTS):
+            self.open_libraries = self.open_libraries or _OPENING.search(text) is not None
+            self.open_globally = self.open_globally or _GLOBALLY.search(text) is not None
         self._end = text[-_LONGEST:]

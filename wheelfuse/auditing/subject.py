@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from wheelfuse.abi.cpython import has_table
+from wheelfuse.abi.cpython import has_table, is_cpython_symbol
 from wheelfuse.abi.modules import ModuleName, extension_module, loads, picks
 from wheelfuse.abi.producers import Producers
 from wheelfuse.abi.tree import Tree
@@ -21,6 +22,8 @@ from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.metadata import Headers, WheelFile
 from wheelfuse.wheel.name import Platform, WheelName, accepting
 from wheelfuse.wheel.requires_python import admits
+
+_T = TypeVar("_T")
 
 
 class Kind(enum.Enum):
@@ -42,10 +45,16 @@ class SharedObject:
     producers: Producers = field(default_factory=Producers)
     device_code: DeviceCode = field(default_factory=DeviceCode)
 
-    @property
+    @cached_property
     def module(self) -> ModuleName | None:
         """The extension module that import takes the file for, or None: a library."""
         return extension_module(self.path, self.image)
+
+    @cached_property
+    def has_to_do_with_python(self) -> bool:
+        """Whether it defines an init function or the like, or needs anything that is spelt like CPython's."""
+        exports, imports = self.image.exports, self.image.imported
+        return any(name.startswith("Py") for name in exports) or any(map(is_cpython_symbol, imports))
 
 
 @dataclass(frozen=True)
@@ -191,3 +200,18 @@ class Subject:
     def linux_platforms(self) -> tuple[Platform, ...]:
         """The platform tags that are Linux ones, as platforms."""
         return tuple(platform for tag in self.platforms if (platform := Platform.parse(tag)))
+
+
+def once(function: Callable[[Subject], _T]) -> Callable[[Subject], _T]:
+    """Keep what a function makes of a subject with that subject, where `cached_property` keeps its values, too."""
+    key = f"{function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def kept(subject: Subject) -> _T:
+        values = vars(subject)
+        if key not in values:
+            values[key] = function(subject)
+        found: _T = values[key]
+        return found
+
+    return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 from wheelfuse.elf.image import Image
@@ -17,6 +17,7 @@ class Linkage:
         self.images = images
         self._named: dict[str, set[str]] = defaultdict(set)
         self._wanting: dict[str, set[str]] = defaultdict(set)
+        self._edges: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
         for path, image in images.items():
             for name in _names(path, image):
                 self._named[name].add(path)
@@ -38,10 +39,11 @@ class Linkage:
                     return (candidate,)
         return tuple(sorted(self._named.get(needed, ())))
 
-    def edges(self, path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def edges(self, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each DT_NEEDED of *path* with the files of the tree that may satisfy it."""
-        for needed in self.images[path].needed:
-            yield needed, self.providers(path, needed)
+        if path not in self._edges:
+            self._edges[path] = tuple((name, self.providers(path, name)) for name in self.images[path].needed)
+        return self._edges[path]
 
     def reaching(self, paths: frozenset[str]) -> frozenset[str]:
         """*paths* and every file that needs one of them, directly or through others."""
