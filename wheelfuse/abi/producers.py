@@ -10,12 +10,13 @@ What a tool left no mark of is not claimed: an empty field proves nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from wheelfuse.content import Content
+from wheelfuse.content import Content, windows
 from wheelfuse.elf.image import Image, Section
 
 DATA = Path(__file__).parent / "data"
@@ -52,24 +53,25 @@ class Producers:
 
 def read_producers(data: Content, image: Image) -> Producers:
     """Read what made the ELF file *data*; only its constants, comments and recorded command lines are looked at."""
-    constants = tuple(
-        data[section.offset : section.offset + section.size]
-        for section in image.sections
-        if _holds_constants(section)
-    )
-    bindings = constants if any(s.name.startswith(("Py", "_Py")) for s in image.imports) else ()
-    pybind11 = _ids(bindings, b"__pybind11_internals_v", rb"__pybind11_internals_v\d+(?:(?!__)\w)*__")
-    nanobind = _nanobind_ids(bindings)
-    tools = [f"pybind11 internals {_generation(found)}" for found in pybind11]
-    tools += [f"nanobind {_generation(found)}" for found in nanobind]
+    constants = tuple(filter(_holds_constants, image.sections))
+    has_bindings = any(symbol.name.startswith(("Py", "_Py")) for symbol in image.imports)
+    sought = (_LIBRARY, *_OF_CUDART, *(_OF_BINDINGS if has_bindings else ()))
+    found = defaultdict(frozenset, _strings(data, constants, sought))
+    pybind11 = _ids(found[_PYBIND11], rb"__pybind11_internals_v\d+(?:(?!__)\w)*__")
+    nanobind = _ids(found[_NANOBIND], rb"nanobind_\w+_v\d+\w*")
+    if found[_OLD_NANOBIND] and not nanobind:
+        nanobind = _old_nanobind_ids(_strings(data, constants, _CXX_LIBRARIES))
+    libraries = _ids(found[_LIBRARY], rb"lib[\w+.-]+\.so[\d.]*")
+    tools = [f"pybind11 internals {_generation(identity)}" for identity in pybind11]
+    tools += [f"nanobind {_generation(identity)}" for identity in nanobind]
     return Producers(
         pybind11,
         nanobind,
-        tuple(sorted({*tools, *_marked(bindings)})),
+        tuple(sorted({*tools, *_marked(found)})),
         _compilers(data, image),
         _command_lines(data, image),
-        tuple(name for name in _ids(constants, b".so", rb"lib[\w+.-]+\.so[\d.]*") if name != image.soname),
-        _has_static_cudart(constants, image),
+        tuple(name for name in libraries if name != image.soname),
+        any(found[part] for part in _OF_CUDART) and not _is_or_links_cudart(image),
     )
 
 
@@ -101,31 +103,37 @@ def _holds_constants(section: Section) -> bool:
     )
 
 
-def _strings(constants: tuple[bytes, ...], part: bytes) -> Iterator[bytes]:
-    """The zero-terminated strings that contain *part*; of very long ones what is near it."""
-    for constant in constants:
-        at = constant.find(part)
-        while at >= 0:
-            start = max(constant.rfind(b"\0", max(0, at - _LONGEST), at) + 1, at - _LONGEST, 0)
-            end = constant.find(b"\0", at, at + _LONGEST)
-            end = min(at + _LONGEST, len(constant)) if end < 0 else end
-            yield constant[start:end]
-            at = constant.find(part, end)
+def _strings(
+    data: Content, sections: Sequence[Section], parts: Collection[bytes]
+) -> dict[bytes, frozenset[bytes]]:
+    """The zero-terminated strings in *sections* that contain each of *parts*; of very long ones what is near it."""
+    found: dict[bytes, set[bytes]] = {part: set() for part in parts}
+    for section in sections:
+        start, end = section.offset, section.offset + section.size
+        searched = dict.fromkeys(parts, start)
+        for base, own, window in windows(data, start, end, max(map(len, parts))):
+            for part in parts:
+                while 0 <= (place := window.find(part, max(searched[part] - base, 0))) < own:
+                    string, searched[part] = _string_at(data, start, base + place, end)
+                    found[part].add(string)
+    return {part: frozenset(strings) for part, strings in found.items()}
 
 
-def _ids(constants: tuple[bytes, ...], part: bytes, pattern: bytes) -> tuple[str, ...]:
-    """The strings that *pattern* matches as a whole, all of which contain *part*; sorted."""
-    found = {string for string in _strings(constants, part) if re.fullmatch(pattern, string)}
-    return tuple(sorted(string.decode() for string in found))
+def _string_at(data: Content, start: int, place: int, end: int) -> tuple[bytes, int]:
+    """The string around a place between *start* and *end*, as far as it is looked at, and where it ends."""
+    before, after = data[max(place - _LONGEST, start) : place], data[place : min(place + _LONGEST, end)]
+    rest = after.partition(b"\0")[0]
+    return before.rpartition(b"\0")[2] + rest, place + len(rest)
 
 
-def _nanobind_ids(constants: tuple[bytes, ...]) -> tuple[str, ...]:
-    """``nanobind_system_…_v22_stable``; before version 2.11 only ``v16_system_…``, which its marker vouches for."""
-    found = _ids(constants, b"nanobind_", rb"nanobind_\w+_v\d+\w*")
-    if not found and any(b"nb_internals" in constant for constant in constants):
-        for library in (b"_libstdcpp", b"_libcpp"):
-            found += _ids(constants, library, rb"v\d+_\w+")
-    return found
+def _ids(strings: Collection[bytes], pattern: bytes) -> tuple[str, ...]:
+    """The strings that *pattern* matches as a whole, sorted."""
+    return tuple(sorted(string.decode() for string in strings if re.fullmatch(pattern, string)))
+
+
+def _old_nanobind_ids(strings: Mapping[bytes, Collection[bytes]]) -> tuple[str, ...]:
+    """Before nanobind 2.11 they were only ``v16_system_…``, which its marker vouches for."""
+    return tuple(identity for part in _CXX_LIBRARIES for identity in _ids(strings[part], rb"v\d+_\w+"))
 
 
 def _generation(identity: str) -> str:
@@ -146,11 +154,18 @@ _MARKS = (
 )
 """Tool, what stands in what it makes, and the form of such a string, with the version of the tool in the group."""
 
+_PYBIND11, _NANOBIND, _OLD_NANOBIND = b"__pybind11_internals_v", b"nanobind_", b"nb_internals"
+_CXX_LIBRARIES = (b"_libstdcpp", b"_libcpp")
+_OF_BINDINGS = (_PYBIND11, _NANOBIND, _OLD_NANOBIND, *(part for _, part, _ in _MARKS))
+_OF_CUDART = (b"/cudart.shm.", b"cudaErrorCudartUnloading")
+"""What only the CUDA run-time library has."""
+_LIBRARY = b".so"
 
-def _marked(constants: tuple[bytes, ...]) -> Iterator[str]:
+
+def _marked(strings: Mapping[bytes, Collection[bytes]]) -> Iterator[str]:
     versions: dict[str, set[str]] = {}
     for tool, part, pattern in _MARKS:
-        for string in _strings(constants, part):
+        for string in strings[part]:
             matches = [match[1].decode().replace("_", ".") for match in re.finditer(pattern, string)]
             if matches:
                 versions.setdefault(tool, set()).update(matches)
@@ -167,6 +182,9 @@ _SIGNATURES = (
 )
 
 
+_SIGNED = b"GNU C"
+
+
 def _compilers(data: Content, image: Image) -> tuple[str, ...]:
     """The compilers that signed ``.comment``, sorted; signatures of an unknown form are passed over."""
     found = set()
@@ -181,12 +199,10 @@ def _compilers(data: Content, image: Image) -> tuple[str, ...]:
 def _command_lines(data: Content, image: Image) -> tuple[str, ...]:
     """What ``-frecord-gcc-switches`` recorded, and the flags that ``-grecord-gcc-switches`` put into debug info."""
     found = set(_texts(data, image, ".GCC.command.line"))
-    for section in image.sections:
-        if section.name == ".debug_str" and not section.flags & _COMPRESSED:
-            text = data[section.offset : section.offset + section.size]
-            for string in _strings((text,), b"GNU C"):
-                if match := re.match(rb"GNU C(?:\+\+)?\d* [\d.]+ .*? (-.*)", string):
-                    found.add(match[1].decode("utf-8", "replace"))
+    texts = [s for s in image.sections if s.name == ".debug_str" and not s.flags & _COMPRESSED]
+    for string in _strings(data, texts, (_SIGNED,))[_SIGNED]:
+        if match := re.match(rb"GNU C(?:\+\+)?\d* [\d.]+ .*? (-.*)", string):
+            found.add(match[1].decode("utf-8", "replace"))
     return tuple(sorted(found))
 
 
@@ -198,8 +214,6 @@ def _texts(data: Content, image: Image, name: str) -> Iterator[str]:
             yield from (part.decode("utf-8", "replace") for part in text.split(b"\0") if part)
 
 
-def _has_static_cudart(constants: tuple[bytes, ...], image: Image) -> bool:
-    """Whether the file holds what only the CUDA run-time library has, and is not that library itself."""
-    marked = any(b"/cudart.shm." in c or b"cudaErrorCudartUnloading" in c for c in constants)
-    named = image.soname.startswith("libcudart") or any(n.startswith("libcudart") for n in image.needed)
-    return marked and not named
+def _is_or_links_cudart(image: Image) -> bool:
+    """Whether a file is the CUDA run-time library, or takes it from elsewhere."""
+    return any(name.startswith("libcudart") for name in (image.soname, *image.needed))
