@@ -36,8 +36,8 @@ def audit(
     A directory that holds wheels stands for them, any other for the tree in it. *python* is the interpreter
     (or venv) to look for distributions in. *with_* are directories or venvs with libraries that are needed
     from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
-    a file of `write_baseline`. *jobs* inputs are read at a time (0: one per
-    core), each by a process of its own, so that a script needs ``if __name__ == "__main__"`` around the call.
+    a file of `write_baseline`. *jobs* is how many processors may read (0: all): threads
+    for one input, and processes for several, so that a script needs ``if __name__ == "__main__"`` around the call.
 
     Raises:
         UsageError: nothing to audit, an unknown interpreter, or an unusable project or baseline.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import glob
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from wheelfuse.auditing.installed import Environment, read_environment, read_ins
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
-from wheelfuse.workers import processors
+from wheelfuse.workers import MOST, processors
 
 Progress = Callable[[int, int], None]
 """Called with the inputs read so far and those to read in all."""
@@ -31,13 +29,18 @@ class Input:
     distribution: str = ""
     environment: Environment | None = None
 
-    def read(self) -> Subject:
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 for what is none."""
+        return Path(self.path).stat().st_size if Path(self.path).is_file() else 0
+
+    def read(self, threads: int = 1) -> Subject:
         """The facts. Nothing raises for bad content."""
         if self.environment:
             return read_installed(self.distribution, self.environment)
         if self.member:
-            return read_wheel_in_zip(Path(self.path), self.member)
-        return read_subject(Path(self.path))
+            return read_wheel_in_zip(Path(self.path), self.member, threads=threads)
+        return read_subject(Path(self.path), threads=threads)
 
 
 def read_all(
@@ -87,16 +90,40 @@ def _inputs(given: str) -> Iterable[Input]:
 
 
 def _read(inputs: Sequence[Input], jobs: int, progress: Progress | None) -> Iterable[Subject]:
-    def told(done: int, subject: Subject) -> Subject:
+    found = {}
+    one = jobs == 1 or len(inputs) == 1
+    for item, subject in _by_threads(inputs, jobs) if one else _by_processes(inputs, jobs):
+        found[item] = subject
         if progress:
-            progress(done, len(inputs))
-        return subject
+            progress(len(found), len(inputs))
+    return [found[item] for item in inputs]
 
-    if jobs == 1 or len(inputs) == 1:
-        return [told(done, item.read()) for done, item in enumerate(inputs, 1)]
-    # Processes, since parsing is Python; started anew, since a fork could inherit locks of other threads.
-    with ProcessPoolExecutor(min(jobs, len(inputs)), multiprocessing.get_context("spawn")) as pool:
-        return [told(done, subject) for done, subject in enumerate(pool.map(Input.read, inputs), 1)]
+
+def _by_threads(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+    """Read the inputs one after another, each by several threads."""
+    for item in inputs:
+        yield item, item.read(min(jobs, MOST))
+
+
+def _by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+    """Read the inputs by several processes, of which this is one, since parsing is Python. They come as they end."""
+    import multiprocessing  # here, since it takes as long as reading a small wheel
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    processes = min(jobs, len(inputs))
+    threads = min(jobs // processes, MOST)
+    # Started anew, since a fork could inherit locks of other threads.
+    with ProcessPoolExecutor(processes - 1, multiprocessing.get_context("spawn")) as pool:
+        largest_first = sorted(inputs, key=lambda item: -item.size)
+        futures = {pool.submit(item.read, threads): item for item in largest_first}
+        elsewhere = []
+        for future, item in futures.items():
+            if future.cancel():
+                yield item, item.read(threads)
+            else:
+                elsewhere.append(future)
+        for future in as_completed(elsewhere):
+            yield futures[future], future.result()
 
 
 def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:

@@ -12,7 +12,9 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +26,7 @@ from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.batches import batches
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest
 from wheelfuse.wheel.wheel import Statements, statements
@@ -32,14 +35,17 @@ _T = TypeVar("_T")
 _DYNAMIC = ("ET_DYN", "ET_EXEC")
 
 
-def read_subject(path: Path, label: str = "") -> Subject:
-    """What lies at *path*: a wheel, a directory, or any other file, taken for a shared object."""
+def read_subject(path: Path, label: str = "", *, threads: int = 1) -> Subject:
+    """What lies at *path*: a wheel, a directory, or any other file, taken for a shared object.
+
+    The members of a wheel are read by so many *threads*.
+    """
     label = label or (path.name if path.suffix == ".whl" else str(path))
     try:
         if path.is_dir():
             return read_directory(path, label)
         if path.suffix == ".whl":
-            return read_wheel_subject(path, label)
+            return read_wheel_subject(path, label, threads)
         return _read_file(path, label)
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
@@ -61,7 +67,7 @@ def wheels_in_zip(path: Path) -> tuple[str, ...]:
         raise InvalidInput(Problem(f"not a zip file that can be read: {error}", str(path))) from error
 
 
-def read_wheel_in_zip(path: Path, member: str) -> Subject:
+def read_wheel_in_zip(path: Path, member: str, *, threads: int = 1) -> Subject:
     """The wheel *member* of the zip file at *path*."""
     label = f"{path.name}/{member}"
     with tempfile.TemporaryDirectory() as directory:
@@ -71,10 +77,10 @@ def read_wheel_in_zip(path: Path, member: str) -> Subject:
                 shutil.copyfileobj(source, target, 1 << 20)
         except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
             return Subject(label, Kind.WHEEL, unreadable=(Problem(f"cannot be read: {error}", label),))
-        return read_subject(copy, label)
+        return read_subject(copy, label, threads=threads)
 
 
-def read_wheel_subject(path: Path, label: str) -> Subject:
+def read_wheel_subject(path: Path, label: str, threads: int = 1) -> Subject:
     """A wheel. Every member is held against RECORD.
 
     Raises:
@@ -82,18 +88,8 @@ def read_wheel_subject(path: Path, label: str) -> Subject:
     """
     with Archive(path) as archive:
         said = statements(archive)
-        files: dict[str, SharedObject] = {}
-        problems, unreadable, sources = list(said.problems), [], PythonSources()
-        for member in said.members.values():
-            try:
-                wrong = _read_member(archive, member, said, files, sources)
-            except InvalidInput as error:
-                unreadable += [
-                    Problem(p.what, archive.name, p.member or member.path, p.todo) for p in error.problems
-                ]
-                continue
-            if wrong:
-                problems.append(archive.problem(wrong, member.path, "Build or download the wheel again."))
+        seen = _read_members(archive, said, threads)
+        members = [seen[path] for path in said.members]
         return Subject(
             label,
             Kind.WHEEL,
@@ -104,35 +100,57 @@ def read_wheel_subject(path: Path, label: str) -> Subject:
             wheel_file=said.wheel_file,
             metadata=said.metadata,
             sizes={member.path: member.size for member in said.members.values()},
-            files=files,
-            problems=tuple(problems),
-            unreadable=tuple(unreadable),
+            files={member.shared.path: member.shared for member in members if member.shared},
+            problems=(*said.problems, *(problem for member in members for problem in member.problems)),
+            unreadable=tuple(problem for member in members for problem in member.unreadable),
             size=archive.size,
-            preloads=sources.open_libraries,
-            opens_globally=sources.open_globally,
+            preloads=any(member.sources.open_libraries for member in members),
+            opens_globally=any(member.sources.open_globally for member in members),
         )
 
 
-def _read_member(
-    archive: Archive,
-    member: Member,
-    said: Statements,
-    files: dict[str, SharedObject],
-    sources: PythonSources,
-) -> str:
-    """Add the member to *files* if it is a shared object; returns what is wrong with its digest, if anything."""
+@dataclass(frozen=True)
+class _Seen:
+    """What a member of a wheel is: what contradicts RECORD, why it cannot be read, and the facts of an ELF file."""
+
+    problems: tuple[Problem, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
+    shared: SharedObject | None = None
+    sources: PythonSources = field(default_factory=PythonSources)
+
+
+def _read_members(archive: Archive, said: Statements, threads: int) -> dict[str, _Seen]:
+    """All members, by path, which are inflated, hashed and looked into once."""
+
+    def read(batch: tuple[Member, ...]) -> list[tuple[str, _Seen]]:
+        return [(member.path, _read_member(archive, member, said)) for member in batch]
+
+    portions = batches(said.members.values())
+    if threads == 1:
+        return dict(chain.from_iterable(map(read, portions)))
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(chain.from_iterable(pool.map(read, portions)))
+
+
+def _read_member(archive: Archive, member: Member, said: Statements) -> _Seen:
     entry = (said.record or {}).get(member.path)
     known = entry and entry.digest and entry.algorithm in hashlib.algorithms_available
     digest = hashlib.new(entry.algorithm) if entry and known else None
-    fed = [digest] if digest else []
-    with archive.content_beginning(
-        member, MAGIC, [*fed, sources] if member.path.endswith(".py") else fed
-    ) as content:
-        wrong = _digest_problem(entry, digest)
-        shared = _shared_object(member.path, content) if content is not None else None
-    if shared and not member.is_symlink:
-        files[member.path] = shared
-    return wrong
+    sources = PythonSources()
+    fed = [*([digest] if digest else []), *([sources] if member.path.endswith(".py") else [])]
+    try:
+        with archive.content_beginning(member, MAGIC, fed) as content:
+            wrong = _digest_problem(entry, digest)
+            shared = _shared_object(member.path, content) if content is not None else None
+    except InvalidInput as error:
+        problems = (Problem(p.what, archive.name, p.member or member.path, p.todo) for p in error.problems)
+        return _Seen(unreadable=tuple(problems), sources=sources)
+    todo = "Build or download the wheel again."
+    return _Seen(
+        (archive.problem(wrong, member.path, todo),) if wrong else (),
+        shared=None if member.is_symlink else shared,
+        sources=sources,
+    )
 
 
 def _digest_problem(entry: RecordEntry | None, digest: hashlib._Hash | None) -> str:
