@@ -24,22 +24,6 @@ class Tree(Linkage):
                 found[module.key] = (*found.get(module.key, ()), module)
         return found
 
-    @cached_property
-    def _cpython_exports(self) -> Mapping[str, frozenset[str]]:
-        """What each file defines that is spelt like a symbol of CPython."""
-        return {
-            path: frozenset(filter(is_cpython_symbol, image.exports)) for path, image in self.images.items()
-        }
-
-    @cached_property
-    def _exporters(self) -> Mapping[str, frozenset[str]]:
-        """Which files define a symbol that is spelt like one of CPython's."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for path, symbols in self._cpython_exports.items():
-            for symbol in symbols:
-                found[symbol].add(path)
-        return {symbol: frozenset(paths) for symbol, paths in found.items()}
-
     def cpython_imports(self, path: str) -> frozenset[str]:
         """What a file needs that is spelt like a symbol of CPython."""
         if path not in self._cpython_imports:
@@ -50,6 +34,15 @@ class Tree(Linkage):
     def _cpython_imports(self) -> dict[str, frozenset[str]]:
         return {}
 
+    @cached_property
+    def _exporters(self) -> Mapping[str, frozenset[str]]:
+        """Which files define a symbol that is spelt like one of CPython's."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for path, image in self.images.items():
+            for symbol in filter(is_cpython_symbol, image.exports):
+                found[symbol].add(path)
+        return {symbol: frozenset(paths) for symbol, paths in found.items()}
+
     def exporting(self, symbol: str) -> frozenset[str]:
         """The files that define a symbol, one that is spelt like CPython's."""
         return self._exporters.get(symbol, frozenset())
@@ -57,7 +50,8 @@ class Tree(Linkage):
     def unmet(self, path: str) -> frozenset[str]:
         """What a file needs that is spelt like CPython's and that no library which it links defines."""
         linked = self.reached_from(path) - {path}
-        return self.cpython_imports(path).difference(*(self._cpython_exports[other] for other in linked))
+        asked = self.cpython_imports(path)
+        return asked.difference(*(asked & self.images[other].exports for other in linked))
 
     def may_come_from_elsewhere(self, path: str, symbol: str) -> bool:
         """Whether something else than CPython may define a symbol that a file needs and CPython lacks.
