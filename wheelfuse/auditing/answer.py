@@ -7,11 +7,12 @@ from wheelfuse.auditing import platform
 from wheelfuse.auditing.libtorch import torch_versions
 from wheelfuse.auditing.loading import load
 from wheelfuse.auditing.report import Answer, Cell, ModuleRow, Outcome
-from wheelfuse.auditing.subject import Subject
+from wheelfuse.auditing.subject import Subject, once
 from wheelfuse.elf.fatbin import natural
 from wheelfuse.target import Target
 
 
+@once
 def answer(subject: Subject) -> Answer:
     """On which CPython, torch, C library and GPU the subject loads."""
     needs = platform.needs(subject)

@@ -13,8 +13,8 @@ from wheelfuse.auditing.options import AuditOptions
 from wheelfuse.auditing.project import read_requires_python
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.road import roads
-from wheelfuse.auditing.runner import run
-from wheelfuse.auditing.subject import Against
+from wheelfuse.auditing.runner import judge, run
+from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.wheel.writer import replacing
 
@@ -42,15 +42,27 @@ def audit(
     Raises:
         UsageError: nothing to audit, an unknown interpreter, or an unusable project or baseline.
     """
+    options = options or AuditOptions()
+    directories = tuple(map(Path, with_))
     against = Against(
         str(project or ""),
         read_requires_python(Path(project)) if project else "",
         _read_baseline(Path(baseline)) if baseline else None,
     )
-    subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
-    against = replace(against, libraries=find_libraries(map(Path, with_), subjects))
-    subjects = tuple(replace(subject, against=against) for subject in subjects)
-    return run(subjects, options or AuditOptions(), roads(subjects))
+
+    def prepare(subject: Subject) -> Subject:
+        subject = replace(subject, against=against)
+        if not directories:  # or else the libraries in them are yet to be found
+            judge(subject, options)
+        return subject
+
+    subjects = read_all(
+        paths, installed=installed, python=python, jobs=jobs, progress=progress, prepare=prepare
+    )
+    if directories:
+        against = replace(against, libraries=find_libraries(directories, subjects))
+        subjects = tuple(replace(subject, against=against) for subject in subjects)
+    return run(subjects, options, roads(subjects))
 
 
 def write_baseline(

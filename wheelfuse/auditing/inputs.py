@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wheelfuse.auditing.installed import Environment, read_environment, read_installed
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.workers import MOST, processors
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Progress = Callable[[int, int], None]
 """Called with the inputs read so far and those to read in all."""
@@ -50,8 +55,11 @@ def read_all(
     python: str | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
+    prepare: Callable[[Subject], Subject] = lambda subject: subject,
 ) -> tuple[Subject, ...]:
     """The facts of every input, in the order given; each input once.
+
+    With several *jobs* what *prepare* does with a subject is done while others are being read.
 
     Raises:
         UsageError: nothing to audit, or an unknown interpreter.
@@ -68,7 +76,12 @@ def read_all(
     inputs = list(dict.fromkeys(inputs))
     if not inputs:
         raise UsageError("nothing to audit: name wheels, shared objects, directories, or --installed NAME")
-    return tuple(_distinct(_read(inputs, jobs or processors(), progress)))
+    found: dict[Input, Subject] = {}
+    for item, subject in _read(inputs, jobs or processors()):
+        found[item] = prepare(subject)
+        if progress:
+            progress(len(found), len(inputs))
+    return tuple(_distinct(found[item] for item in inputs))
 
 
 def _inputs(given: str) -> Iterable[Input]:
@@ -89,41 +102,39 @@ def _inputs(given: str) -> Iterable[Input]:
     return [Input(given)]
 
 
-def _read(inputs: Sequence[Input], jobs: int, progress: Progress | None) -> Iterable[Subject]:
-    found = {}
-    one = jobs == 1 or len(inputs) == 1
-    for item, subject in _by_threads(inputs, jobs) if one else _by_processes(inputs, jobs):
-        found[item] = subject
-        if progress:
-            progress(len(found), len(inputs))
-    return [found[item] for item in inputs]
-
-
-def _by_threads(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
-    """Read the inputs one after another, each by several threads."""
+def _read(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+    """Read the inputs by so many processors; they come as they end."""
+    if jobs > 1 and len(inputs) > 1:
+        yield from _read_by_processes(inputs, jobs)
+        return
     for item in inputs:
         yield item, item.read(min(jobs, MOST))
 
 
-def _by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
-    """Read the inputs by several processes, of which this is one, since parsing is Python. They come as they end."""
+def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+    """Read by several processes, since parsing is Python. This process is one of them."""
     import multiprocessing  # here, since it takes as long as reading a small wheel
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
     processes = min(jobs, len(inputs))
     threads = min(jobs // processes, MOST)
     # Started anew, since a fork could inherit locks of other threads.
-    with ProcessPoolExecutor(processes - 1, multiprocessing.get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context("spawn"))
+    try:
         largest_first = sorted(inputs, key=lambda item: -item.size)
         futures = {pool.submit(item.read, threads): item for item in largest_first}
-        elsewhere = []
+        elsewhere: deque[Future[Subject]] = deque()
         for future, item in futures.items():
-            if future.cancel():
-                yield item, item.read(threads)
-            else:
+            if not future.cancel():  # another process has it
                 elsewhere.append(future)
+                continue
+            yield item, item.read(threads)
+            while elsewhere and elsewhere[0].done():
+                yield futures[elsewhere[0]], elsewhere.popleft().result()
         for future in as_completed(elsewhere):
             yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:

@@ -12,7 +12,7 @@ from wheelfuse.auditing.options import AuditOptions, Ignore
 from wheelfuse.auditing.report import Report, SubjectReport, Suppressed
 from wheelfuse.auditing.road import Road
 from wheelfuse.auditing.rules import Entry, entries
-from wheelfuse.auditing.subject import Subject
+from wheelfuse.auditing.subject import Subject, once
 
 
 def run(subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, ...] = ()) -> Report:
@@ -46,13 +46,33 @@ def _selected(entry: Entry, options: AuditOptions) -> bool:
     return not options.select or code.startswith(("WF0", *options.select))
 
 
+def judge(subject: Subject, options: AuditOptions) -> None:
+    """Do in advance the part of :func:`run` that is about one subject alone."""
+    for entry in applied_rules(options):
+        _checked(subject, entry)
+    answer(subject)
+
+
+@once
+def _findings(subject: Subject) -> dict[str, tuple[Finding | NotRun, ...]]:
+    """What rules found so far, by their codes."""
+    return {}
+
+
+def _checked(subject: Subject, entry: Entry) -> tuple[Finding | NotRun, ...]:
+    """What a rule finds in a subject."""
+    found = _findings(subject)
+    if entry.check and entry.rule.code not in found:
+        found[entry.rule.code] = tuple(replace(item, subject=subject.label) for item in entry.check(subject))
+    return found.get(entry.rule.code, ())
+
+
 def _apply(applied: Sequence[Entry], subjects: Sequence[Subject]) -> list[list[Finding | NotRun]]:
     """What was found, by the number of the subject."""
     found: list[list[Finding | NotRun]] = [[] for _ in subjects]
     for number, subject in enumerate(subjects):
         for entry in applied:
-            if entry.check:
-                found[number] += (replace(item, subject=subject.label) for item in entry.check(subject))
+            found[number] += _checked(subject, entry)
     for numbers in _releases(subjects):
         by_label = {subjects[number].label: number for number in numbers}
         for entry in applied:
