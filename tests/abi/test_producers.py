@@ -15,6 +15,7 @@ from wheelfuse.abi import producers as module
 from wheelfuse.abi.cpython import history
 from wheelfuse.abi.producers import FREE_THREADED, Producers, brings, read_producers
 from wheelfuse.auditing.reading import read_subject
+from wheelfuse.content import PIECE
 from wheelfuse.elf.image import Image, Import, Section, read_image
 
 if sys.version_info >= (3, 11):
@@ -155,6 +156,17 @@ def test_a_very_long_constant_is_looked_at_near_the_mark() -> None:
         "EM_X86_64", 64, True, "ET_DYN", imports=(Import("PyList_New", "", False),), sections=sections
     )
     assert read_producers(text, image).tools == ("PyO3 0.29.2",)
+
+
+@pytest.mark.parametrize("place", [PIECE - 40, PIECE - 8, PIECE - 1, PIECE, 3 * PIECE - 3])
+def test_marks_are_found_wherever_the_reading_of_large_constants_is_cut(place: int) -> None:
+    mark = b"\0" + PYBIND11.encode() + b"\0"
+    text = b"\0" * 16 + (b"x" * (place - 20) + mark).ljust(4 * PIECE, b"y")
+    sections = (Section(".rodata", "SHT_PROGBITS", 0x2, len(text) - 16, 16),)
+    image = Image(
+        "EM_X86_64", 64, True, "ET_DYN", imports=(Import("PyList_New", "", False),), sections=sections
+    )
+    assert read_producers(text, image).pybind11 == (PYBIND11,)
 
 
 def test_pybind11_of_today(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.native import library, module, soabi
 from tests.wheels import build_wheel, compile_library, contents, extension_source
 from wheelfuse.auditing.inputs import read_all
 from wheelfuse.auditing.reading import read_subject
-from wheelfuse.auditing.subject import Kind
+from wheelfuse.auditing.subject import Kind, Subject
 from wheelfuse.errors import UsageError
 from wheelfuse.target import Target
 
@@ -171,6 +172,34 @@ def test_several_processes_read_the_same_as_one(tmp_path: Path) -> None:
     many = read_all(paths, jobs=2, progress=lambda done, total: told.append((done, total)))
     assert many == read_all(paths)
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_several_threads_read_the_same_as_one(tmp_path: Path) -> None:
+    files: dict[str, object] = {f"pkg/{number}.bin": bytes([number]) * (300 << 10) for number in range(9)}
+    files |= {
+        "pkg/a.py": "import ctypes; ctypes.CDLL(name)",
+        f"pkg/{soabi('_cut', CP312)}": library("int x;")[:999],
+    }
+    record = "pkg/3.bin,sha256=AAAA,307200\npkg/0.bin,sha256=AAAA,307200\npkg-1.0.dist-info/RECORD,,\n"
+    path = wheel(tmp_path, files=files, record=record)
+    one, many = read_subject(path), read_subject(path, threads=3)
+    assert many == one
+    assert list(many.files) == list(one.files) and one.preloads
+    wrong = [problem.member for problem in many.problems if "digest is not" in problem.what]
+    assert wrong == [path for path in many.sizes if path in ("pkg/0.bin", "pkg/3.bin")]
+
+
+def test_subjects_are_prepared_as_they_come_and_stay_in_order(tmp_path: Path) -> None:
+    paths = [wheel(tmp_path, version=f"{number}.0") for number in range(4)]
+    prepared: list[str] = []
+
+    def prepare(subject: Subject) -> Subject:
+        prepared.append(subject.label)
+        return replace(subject, preloads=not subject.preloads)
+
+    found = read_all(paths, jobs=2, prepare=prepare)
+    assert sorted(prepared) == [subject.label for subject in found] == [path.name for path in paths]
+    assert [subject.preloads for subject in found] == [not s.preloads for s in read_all(paths)]
 
 
 def test_nothing_to_audit_is_a_usage_error() -> None:

@@ -55,6 +55,21 @@ def subject(target: str, version: str = "1.0") -> Subject:
     return Subject(str(name), Kind.WHEEL, name=name)
 
 
+def test_what_was_judged_in_advance_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(subject: Subject) -> Iterator[Finding | NotRun]:
+        asked.append(subject.label)
+        yield BAD.finding("bad", "pkg/_x.so")
+
+    monkeypatch.setattr(runner, "entries", lambda: (Entry(BAD, "", counted, None),))
+    early, late = subject("cp311"), subject("cp312")
+    runner.judge(early, AuditOptions())
+    report = runner.run((early, late), AuditOptions())
+    assert asked == [early.label, late.label]
+    assert [finding.subject for finding in report.findings] == asked
+
+
 def run(*subjects: Subject, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Report:
     monkeypatch.setattr(runner, "entries", lambda: RULES)
     return runner.run(subjects or (subject("cp312"),), AuditOptions(**options))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -177,6 +179,21 @@ def test_damage_never_ends_in_another_error(content: bytes, changes: list[tuple[
         read_image(bytes(damaged), deep=True)
     except InvalidInput as error:
         assert "unreadable ELF file" in str(error)
+
+
+def test_sections_that_nobody_needs_are_not_looked_into() -> None:
+    """Neither do loaders: they find what they need by the dynamic section."""
+    content = bytearray(example())
+    (table,) = (s for s in read_image(bytes(content)).sections if s.name == ".gnu.hash")
+    content[table.offset : table.offset + table.size] = b"\xff" * table.size
+    assert read_image(bytes(content)) == read_image(example())
+
+
+@pytest.mark.parametrize("content", [example(), VERSIONED], ids=["example", "versioned"])
+def test_the_sections_are_those_that_pyelftools_sees(content: bytes) -> None:
+    seen = ELFFile(io.BytesIO(content)).iter_sections()
+    fields = [(s.name, s["sh_type"], s["sh_flags"], s["sh_size"], s["sh_offset"]) for s in seen]
+    assert [(s.name, s.kind, s.flags, s.size, s.offset) for s in read_image(content).sections] == fields
 
 
 # Comparison

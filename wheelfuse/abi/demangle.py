@@ -19,8 +19,8 @@ _LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1", "libc++abi.dylib")
 _SPECIAL = re.compile(r"_Z(?:T[VTISW]|T[hv]n?\d+_(?:n?\d+_)?|G[VR])?Z*")
 """What stands before a name: virtual table, type information, thunk, guard variable, local entity."""
 
-_IDENTIFIER = re.compile(r"[1-9]\d*")
-_ABI_TAG = re.compile(r"B[1-9]\d*")
+_IDENTIFIER = re.compile(r"[1-9]\d{0,17}")
+_ABI_TAG = re.compile(r"B[1-9]\d{0,17}")
 _MEMBER = re.compile(r"[CD][0-9I]|[a-z][a-zA-Z]|I")
 """Constructor, destructor, operator, or template arguments: here reading stops."""
 

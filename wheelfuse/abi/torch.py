@@ -45,6 +45,9 @@ _ATOMS = re.compile(
 )
 
 
+_DIGITS = 18  # of a length, which beyond that is longer than any name
+
+
 class Kind(enum.Enum):
     """What an undefined symbol is, by its name alone."""
 
@@ -199,7 +202,7 @@ def _identifier(name: str, at: int) -> tuple[str, int]:
     digits = re.compile(r"\d+").match(name, at)
     if not digits:
         return "", len(name)
-    end = digits.end() + int(digits[0])
+    end = min(digits.end() + int(digits[0][:_DIGITS]), len(name))
     return name[digits.end() : end], end
 
 
