@@ -192,7 +192,8 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
             ids = _count(sum(len(row.ids) for row in sharing.modules), "module id")
             yield f"           {human_size(sharing.renamed)} differ in names alone: {ids} of host code changed for that"
     elif sharing.possible > 1 << 16:
-        yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
+        size = human_size(sharing.possible)
+        yield f"GPU code   about {size} of it are repeated: --share-device-code stores them once"
     left = _by_reason((row.path, why) for row in sharing.modules for why in row.why_left)
     for why, paths in left.items():
         yield f"           left in {_first_of(paths)}: {why}"
