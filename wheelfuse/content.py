@@ -20,7 +20,7 @@ from wheelfuse.workers import threads
 PIECE = 1 << 20
 """How much is read at once where all of a content is wanted (bytes)."""
 
-IN_MEMORY = (32 << 20) // threads()
+IN_MEMORY = (16 << 20) // threads()
 """Contents above this size (bytes) are kept in a temporary file rather than in memory; each thread may hold one."""
 
 Read = Callable[[int, int], bytes]

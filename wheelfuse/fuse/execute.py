@@ -195,7 +195,7 @@ def _carrier(sharing: Sharing, archives: Archives) -> Iterator[_Carrier | None]:
         return
 
     def chunks() -> Iterator[bytes]:
-        return form.write([content] for content in _gathered(archives, sharing.parts))
+        return form.write(_gathered(archives, sharing.parts))
 
     if not sharing.renamed:
         yield _Carrier(sharing.path, form, chunks, None)
@@ -209,15 +209,21 @@ def _write_carrier(writer: ZipWriter, carrier: _Carrier) -> RecordEntry:
     return RecordEntry(carrier.path, "sha256", encode_digest(digest), size)
 
 
-def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[bytes]:
-    """The content of each part; those of one file, which follow each other, with one reading of it."""
+def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[Iterator[bytes]]:
+    """The content of each part, in pieces; those of one file, which follow each other, with one reading of it."""
     for file, group in groupby(parts, key=lambda part: part.file):
         with spooled(chunks_of(archives, file), file.size) as content:
             for part in group:
-                piece = content[part.offset : part.offset + part.size]
-                if hashlib.sha256(piece).hexdigest() != part.sha256:
-                    raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
-                yield piece
+                yield _verified(content, part)
+
+
+def _verified(content: Content, part: Part) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for piece in pieces(content, part.offset, part.offset + part.size):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != part.sha256:
+        raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
 
 
 def wheel_file(plan: Plan) -> WheelFile:
