@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
-from wheelfuse.content import reading, spooled
+from wheelfuse.content import Content, reading, spooled
 from wheelfuse.elf.recipe import Recipe
 from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput, Problem
@@ -22,6 +23,18 @@ def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
         return (source.content,)
     chunks = as_built(archives, source)
     return _stripped(chunks, source.size) if source.stripped else chunks
+
+
+@contextmanager
+def content_of(archives: Archives, file: File) -> Iterator[Content]:
+    """The content of a file for random access; what lies in a wheel as it is, is inflated once if there is room."""
+    source = file.source
+    if isinstance(source, Stored) and source.restoration is None and not source.stripped:
+        with archives[source.archive].content(source.member) as content:
+            yield content
+    else:
+        with spooled(chunks_of(archives, file), file.size) as content:
+            yield content
 
 
 def as_built(archives: Archives, source: Stored) -> Iterable[bytes]:
@@ -46,8 +59,7 @@ def _refilled(
     archive: Archive, chunks: Iterable[bytes], size: int, recipe: Recipe, carrier: Member
 ) -> Iterator[bytes]:
     """The file with its GPU code back in its place."""
-    held = archive.kept(carrier)
-    with spooled(chunks, size) as content:
+    with archive.content(carrier) as held, spooled(chunks, size) as content:
         yield from recipe.apply(reading(content), reading(held))
 
 

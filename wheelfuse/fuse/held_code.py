@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from wheelfuse.content import Content, pieces, spooled
+from wheelfuse.content import Content, pieces
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.module_ids import FileNaming, read_naming
 from wheelfuse.elf.outsource import immovable
 from wheelfuse.errors import InvalidInput
-from wheelfuse.fuse.contents import Archives, chunks_of
+from wheelfuse.fuse.contents import Archives, content_of
 from wheelfuse.fuse.device_code import form, forms
 from wheelfuse.fuse.model import HeldCode, HeldContainer, Output, SeenCode
 from wheelfuse.workers import threads
@@ -39,7 +39,7 @@ def read_held_code(
     }
 
     def read(digest: str) -> HeldCode:
-        with spooled(chunks_of(archives, files[digest]), files[digest].size) as content:
+        with content_of(archives, files[digest]) as content:
             return _held_code(content, seen[digest], wanted[digest], names=names)
 
     found = {digest: seen[digest].left for digest in files}
