@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from wheelfuse.content import reading, spooled
-from wheelfuse.elf.recipe import Recipe
-from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Restoration, Stored
 from wheelfuse.wheel.archive import Archive, Member
+
+if TYPE_CHECKING:  # what edits ELF files takes long to load: here and below it is where it is needed
+    from wheelfuse.elf.recipe import Recipe
 
 Archives = Sequence[Archive]
 """The open inputs, by their numbers."""
@@ -52,6 +54,8 @@ def _refilled(
 
 
 def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    from wheelfuse.elf.strip import strip_debug
+
     with spooled(chunks, size) as content:
         stripped = strip_debug(content)
         if stripped is None:

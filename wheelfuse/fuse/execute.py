@@ -8,14 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wheelfuse import __version__
 from wheelfuse.content import Content, pieces, reading, spooled
-from wheelfuse.elf.carrier import Carrier
-from wheelfuse.elf.edit import rename
-from wheelfuse.elf.outsource import outsource
-from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.contents import Archives, chunks_of
 from wheelfuse.fuse.device_code import Part, Sharing
@@ -28,6 +24,11 @@ from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.trail import Trail
 from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
+
+if TYPE_CHECKING:  # what edits ELF files takes long to load: `_write_edited` needs it
+    from wheelfuse.elf.carrier import Carrier
+    from wheelfuse.elf.patch import Undo
+    from wheelfuse.elf.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,9 @@ def _write_edited(
     writer: ZipWriter, archives: Archives, output: Output, carrier: _Carrier | None
 ) -> tuple[RecordEntry, Edits]:
     """Write an ELF file with other names, and with its GPU code in the carrier, as far as is asked."""
+    from wheelfuse.elf.edit import rename
+    from wheelfuse.elf.outsource import outsource
+
     file, source = output.file, output.file.source
     undo, recipe = None, None
     with ExitStack() as stack:
