@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import glob
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wheelfuse.auditing.installed import Environment, read_environment, read_installed
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.workers import processors
+
+if TYPE_CHECKING:  # here and below: what only --installed and --jobs need takes long to load
+    from wheelfuse.auditing.installed import Environment
 
 Progress = Callable[[int, int], None]
 """Called with the inputs read so far and those to read in all."""
@@ -34,6 +35,8 @@ class Input:
     def read(self) -> Subject:
         """The facts. Nothing raises for bad content."""
         if self.environment:
+            from wheelfuse.auditing.installed import read_installed
+
             return read_installed(self.distribution, self.environment)
         if self.member:
             return read_wheel_in_zip(Path(self.path), self.member)
@@ -58,6 +61,8 @@ def read_all(
     inputs = [item for path in paths for item in _inputs(os.fspath(path))]
     distributions = tuple(installed)
     if distributions:
+        from wheelfuse.auditing.installed import read_environment
+
         environment = read_environment(python)
         inputs += [Input(distribution=name, environment=environment) for name in distributions]
     elif python:
@@ -94,6 +99,9 @@ def _read(inputs: Sequence[Input], jobs: int, progress: Progress | None) -> Iter
 
     if jobs == 1 or len(inputs) == 1:
         return [told(done, item.read()) for done, item in enumerate(inputs, 1)]
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # Processes, since parsing is Python; started anew, since a fork could inherit locks of other threads.
     with ProcessPoolExecutor(min(jobs, len(inputs)), multiprocessing.get_context("spawn")) as pool:
         return [told(done, subject) for done, subject in enumerate(pool.map(Input.read, inputs), 1)]

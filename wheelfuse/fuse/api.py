@@ -8,9 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
-from wheelfuse.fuse.debug_files import write_debug_files
 from wheelfuse.fuse.device_code import could_save, is_worth_it
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.held_code import read_held_code
@@ -100,6 +98,8 @@ def merge(
         path = _output_path(Path(output), str(plan.name), archives, force)
         kept: tuple[Path, ...] = ()
         if debug_files:  # first, so that where there is the wheel there are its debug files
+            from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
+
             kept = write_debug_files(plan.outputs, archives, Path(debug_files), overwrite=force)
         written = execute(plan, archives, path, _stamp(), overwrite=force, progress=progress)
         return MergeOutcome(inputs, plan, written, kept)
@@ -190,6 +190,8 @@ def _planned(
 ) -> Plan:
     asked, names = options.share_device_code, options.share_device_code == NAMES
     if names:
+        from wheelfuse.elf.payloads import require_libraries
+
         require_libraries()
     look = Look(device_code=True, debug=bool(options.strip_debug), build_id=keep_debug)
     found = survey(archives, progress, look, options.resolve)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from wheelfuse.content import Content, pieces, spooled
-from wheelfuse.elf.carrier import Carrier
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.contents import Archives, content_of
 from wheelfuse.fuse.device_code import Part, Sharing
+
+if TYPE_CHECKING:  # whoever needs no carrier need not load what lays one out
+    from wheelfuse.elf.carrier import Carrier
 
 
 @dataclass(frozen=True)

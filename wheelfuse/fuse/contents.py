@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from wheelfuse.content import Content, reading, spooled
-from wheelfuse.elf.recipe import Recipe
-from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Restoration, Stored
 from wheelfuse.wheel.archive import Archive, Member
+
+if TYPE_CHECKING:  # what edits ELF files takes long to load: here and below it is where it is needed
+    from wheelfuse.elf.recipe import Recipe
 
 Archives = Sequence[Archive]
 """The open inputs, by their numbers."""
@@ -64,6 +66,8 @@ def _refilled(
 
 
 def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    from wheelfuse.elf.strip import strip_debug
+
     with spooled(chunks, size) as content:
         stripped = strip_debug(content)
         if stripped is None:

@@ -11,14 +11,16 @@ from collections import Counter, defaultdict
 from collections.abc import Container as Holding
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from wheelfuse.abi.modules import installed_path
-from wheelfuse.elf.carrier import Carrier, carrier_name, lay_out, symbol_name
 from wheelfuse.elf.fatbin import Container, Entry
-from wheelfuse.elf.module_ids import Naming
-from wheelfuse.elf.outsource import Move
 from wheelfuse.fuse.model import Facts, File, HeldCode, HeldContainer, Output, Outsourcing, SeenCode
 from wheelfuse.fuse.options import Share
+
+if TYPE_CHECKING:  # most wheels have no GPU code: what moves it is loaded where some is to move
+    from wheelfuse.elf.carrier import Carrier
+    from wheelfuse.elf.module_ids import Naming
 
 WORTH_IT = 1 << 20
 """What sharing has to save, in bytes on disk, for it to be done unasked."""
@@ -132,6 +134,8 @@ def share(
     if not is_worth_it(saved, asked):
         rows = tuple(_row(output, held, sharers.get(output), ()) for output, held in holders.items())
         return tuple(outputs), Sharing(modules=rows, possible=saved)
+    from wheelfuse.elf.carrier import carrier_name, lay_out, symbol_name
+
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
     soname, symbol = carrier_name(distribution, digests), symbol_name(digests)
@@ -219,6 +223,8 @@ def _outsourced(
     taken = {own: other for own, other in held.taken.items() if other.sha256 in places}
     if not taken:
         return output
+    from wheelfuse.elf.outsource import Move
+
     moves = tuple(Move(own.container, places[other.sha256]) for own, other in taken.items())
     renamed = list(_renamed(taken))
     directory = posixpath.dirname(installed_path(output.path))

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wheelfuse.content import Content, pieces
 from wheelfuse.elf.fatbin import Container
-from wheelfuse.elf.module_ids import FileNaming, read_naming
-from wheelfuse.elf.outsource import immovable
 from wheelfuse.errors import InvalidInput
 from wheelfuse.fuse.contents import Archives, content_of
 from wheelfuse.fuse.device_code import form, forms
@@ -50,6 +48,9 @@ def read_held_code(
 
 
 def _held_code(content: Content, seen: SeenCode, wanted: Collection[Container], *, names: bool) -> HeldCode:
+    from wheelfuse.elf.module_ids import FileNaming, read_naming  # slow to load: most wheels have no GPU code
+    from wheelfuse.elf.outsource import immovable
+
     try:
         obstacles = immovable(content, seen.containers)
         naming = read_naming(content, seen.containers) if names else FileNaming()

@@ -7,12 +7,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wheelfuse.content import Content, pieces, reading, spooled
-from wheelfuse.elf.edit import rename
-from wheelfuse.elf.outsource import outsource
-from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.carrying import CarrierFile
 from wheelfuse.fuse.contents import Archives, chunks_of, content_of
@@ -20,6 +17,10 @@ from wheelfuse.fuse.model import Output, Stored
 from wheelfuse.wheel.deflate import Packed, packed
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.workers import threads
+
+if TYPE_CHECKING:  # what edits ELF files takes long to load: `_edited` needs it
+    from wheelfuse.elf.patch import Undo
+    from wheelfuse.elf.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,9 @@ def _edited(
     archives: Archives, output: Output, carrier: CarrierFile | None, stack: ExitStack
 ) -> tuple[Iterator[bytes], int, Edits]:
     """An ELF file with other names, and with its GPU code in the carrier, as far as is asked: chunks and size."""
+    from wheelfuse.elf.edit import rename
+    from wheelfuse.elf.outsource import outsource
+
     file, source = output.file, output.file.source
     undo, recipe = None, None
     content: Content = stack.enter_context(content_of(archives, file))
