@@ -16,6 +16,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
 
 from bench.result import Entry, Report
+from bench.tables import digits
 
 OURS, PEER, YARDSTICK, LIMIT, TEXT = "#0b6e99", "#c2c8cf", "#8a94a0", "#b3261e", "#24292f"
 
@@ -65,17 +66,17 @@ def _ratios(report: Report) -> Picture | None:
     entries = [entry for entry in report.entries if entry.case in PEERS]
     if not entries:
         return None
-    heights = [2 + len(_bars(entry)) for entry in entries]
-    picture = Picture(figsize=(8.6, 0.27 * sum(heights) + 0.7), layout="constrained")
+    heights = [len(_bars(entry)) for entry in entries]
+    picture = Picture(figsize=(8.6, 0.27 * sum(heights) + 0.5 * len(entries) + 0.6), layout="constrained")
     grid = picture.subplots(len(entries), 1, sharex=True, height_ratios=heights, squeeze=False)
     ratios = [ratio for entry in entries for _, ratio, _ in _bars(entry)]
     for axes, entry in zip(grid[:, 0], entries, strict=True):
         _draw_bars(axes, entry)
-        axes.set_xlim(min(*ratios, 1) / 1.3, max(*ratios, 1) * 3)
+        axes.set_xlim(min(ratios) / 1.5, max(ratios) * 6)
     last = grid[-1, 0]
     last.tick_params(axis="x", which="both", bottom=True, labelbottom=True)
     last.spines["bottom"].set_visible(True)
-    last.set_xlabel("time of the program / time of wheelfuse (logarithmic)")
+    last.set_xlabel("← faster      time of the program / time of wheelfuse      slower →")
     return picture
 
 
@@ -93,26 +94,22 @@ def _bars(entry: Entry) -> list[tuple[str, float, float]]:
 
 
 def _draw_bars(axes: Axes, entry: Entry) -> None:
+    """Bars begin where wheelfuse is, since a logarithmic axis has no zero: to the right slower, to the left faster."""
     bars = _bars(entry)
-    colours = [
-        OURS if place == 0 else YARDSTICK if bar[0].startswith("cat") else PEER
-        for place, bar in enumerate(bars)
-    ]
-    # On a logarithmic axis bars begin somewhere: here far to the left of what is shown.
-    axes.barh(range(len(bars)), [ratio for _, ratio, _ in bars], color=colours, height=0.72, left=0)
     axes.set_xscale("log")
+    axes.plot(1, 0, "o", color=OURS, markersize=9, zorder=3)
+    _, *peers = enumerate(bars)
+    for place, (name, ratio, _) in peers:
+        colour = YARDSTICK if name.startswith("cat") else PEER
+        axes.barh(place, ratio - 1, left=1, color=colour, height=0.68)
     for place, (_, ratio, time) in enumerate(bars):
-        told = (
-            f"{time:.3g} s"
-            if place == 0
-            else f"{ratio:.2g}×  ({time:.3g} s)"
-            if ratio < 10
-            else f"{ratio:.0f}×  ({time:.3g} s)"
+        told = f"{digits(time)} s" if place == 0 else f"{digits(ratio)}×  ({digits(time)} s)"
+        axes.annotate(
+            told, (max(ratio, 1), place), (8, 0), textcoords="offset points", va="center", fontsize=9
         )
-        axes.annotate(told, (ratio, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
     axes.axvline(1, color=OURS, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
-    axes.invert_yaxis()
+    axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_title(entry.title)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
