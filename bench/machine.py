@@ -23,6 +23,7 @@ def session(directory: Path) -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{int(_field('/proc/meminfo', r'MemTotal: +([0-9]+)') or 0) / 2**20:.0f} GiB",
         "disk": _disk(directory),
+        "load": f"{os.getloadavg()[0]:.2f} in the minute before",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "wheelfuse": f"{wheelfuse.__version__} ({_commit()})",

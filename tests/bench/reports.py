@@ -13,6 +13,7 @@ SESSION = {
     "cores": "2",
     "memory": "16 GiB",
     "disk": "ext4 on sda",
+    "load": "0.01 in the minute before",
     "kernel": "Linux 6.1",
     "python": "CPython 3.12.1",
     "wheelfuse": "0.1.0 (abc)",
