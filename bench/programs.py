@@ -42,8 +42,9 @@ def audit(name: str, wheels: list[Path], *options: str) -> Command:
 def python(
     name: str, *arguments: str | Path, output: Path | None = None, codes: tuple[int, ...] = (0,)
 ) -> Command:
-    """The running Python, which imports wheelfuse and the bench from here."""
-    return Command(name, (sys.executable, *map(str, arguments)), codes, output, {"PYTHONPATH": str(ROOT)})
+    """The running Python, which imports wheelfuse and the bench from here, and finds them compiled as installed."""
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+    return Command(name, (sys.executable, *map(str, arguments)), codes, output, environment)
 
 
 def cat(wheels: list[Path], directory: Path, *, synced: bool = False) -> Command:
@@ -53,6 +54,11 @@ def cat(wheels: list[Path], directory: Path, *, synced: bool = False) -> Command
     if synced:
         script += f" && sync {_words(output)}"
     return Command("cat && sync" if synced else "cat", (SHELL, "-c", script), output=output)
+
+
+def floor(wheels: list[Path]) -> Command:
+    """All that verifying cannot do without: inflating and hashing all members, hashing the files."""
+    return python("floor", "-m", "bench.floor", *wheels)
 
 
 def repack(wheels: list[Path], directory: Path) -> Command:

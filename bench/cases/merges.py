@@ -30,12 +30,13 @@ def onnxruntime(bench: Bench) -> Result:
     """Merge of the wheels for CPython 3.12 to 3.14 (3 × 256 MB, 1.05 GB inflated), every byte of every input
     verified. `cat` copies the inputs to one file; the other peer does what one would do by hand: `wheel unpack` each,
     copy the trees into one, `wheel pack` it. merge returns when its output is on the disk (fsync), `cat && sync` does,
-    too."""
+    too. `floor` inflates and hashes every member and hashes every file, on as many threads, and does nothing else."""
     wheels = inputs.onnxruntime()
     runs = bench.alternate(
         programs.merge("merge", wheels, bench.directory, *ONNXRUNTIME),
         programs.cat(wheels, bench.directory),
         programs.cat(wheels, bench.directory, synced=True),
+        programs.floor(wheels),
         programs.repack(wheels, bench.directory),
     )
     return Result(runs, _against_peers(runs))
@@ -53,6 +54,7 @@ def cupy(bench: Bench) -> Result:
         programs.merge("merge", wheels, bench.directory, *PLAIN),
         programs.cat(wheels, bench.directory),
         programs.cat(wheels, bench.directory, synced=True),
+        programs.floor(wheels),
         programs.repack(wheels, bench.directory),
         programs.merge(MANY, many, bench.directory, *CUPY),
         programs.merge(FEW, few, bench.directory, *CUPY),
@@ -62,13 +64,14 @@ def cupy(bench: Bench) -> Result:
 
 
 def _against_peers(runs: Runs) -> tuple[Figure, ...]:
-    merge, cat, synced = runs["merge"], runs["cat"], runs["cat && sync"]
+    merge, cat, synced, floor = (runs[name] for name in ("merge", "cat", "cat && sync", "floor"))
     above = f"(merge − {FIXED} s) / "
     return (
         Figure(f"{above}cat", paired(lambda ours, theirs: (ours - FIXED) / theirs, merge, cat), "×", 2.0),
         Figure(
             f"{above}cat && sync", paired(lambda ours, theirs: (ours - FIXED) / theirs, merge, synced), "×"
         ),
+        Figure("merge / floor", ratio(merge, floor), "×"),
         Figure(
             "unpack, copy, pack / merge", ratio(runs["unpack, copy, pack"], merge), "×", 12, at_least=True
         ),
