@@ -15,7 +15,7 @@ from wheelfuse.fuse.carrying import CarrierFile
 from wheelfuse.fuse.contents import Archives, chunks_of, content_of
 from wheelfuse.fuse.model import Output, Stored
 from wheelfuse.wheel.deflate import Packed, packed
-from wheelfuse.wheel.record import encode_digest
+from wheelfuse.wheel.record import encode_digest, hex_digest
 from wheelfuse.workers import threads
 
 if TYPE_CHECKING:  # what edits ELF files takes long to load: `_edited` needs it
@@ -126,6 +126,7 @@ def _edited(
             done = outsource(
                 content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath,
                 renamings=asked.renamings, held=carrier.section if asked.renamings else None,
+                sha256="" if output.rename else hex_digest(file.digest),
             )  # fmt: skip
             recipe = done.undo.borrowing_from(carrier.form.section_offset)
             chunks, size = done.recipe.apply(reading(content)), done.recipe.size
