@@ -2,6 +2,7 @@
 # make demo-cuda  the same for csrc, the reference extension: with nvcc and torch 2.13, for CPython 3.10 to 3.13
 # make test    all tests
 # make lint    ruff and mypy
+# make bench   run wheelfuse beside its peers (BENCH_OPTIONS: cases, --times N; see python -m bench --help)
 # make docs    write docs/rules.md from the rules of the audit
 # make clean   remove everything that make wrote
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
@@ -10,7 +11,7 @@ VENV := .venv
 comma := ,
 CUDA = $(if $(shell command -v nvcc),,$(comma)cuda)
 
-.PHONY: demo demo-cuda test lint docs clean
+.PHONY: demo demo-cuda test lint bench docs clean
 
 demo: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.demo
@@ -26,6 +27,9 @@ lint: $(VENV)/.ready-for-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+bench: $(VENV)/.ready-for-test
+	@$(VENV)/bin/python -m bench $(BENCH_OPTIONS)
+
 docs: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.rule_page
 
@@ -38,9 +42,9 @@ $(VENV)/.ready-for-cuda: $(VENV)/.ready-for-demo
 	@touch $@
 
 $(VENV)/.ready-for-test: pyproject.toml tools/set-up.sh
-	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test]'
+	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test,bench]'
 	@touch $@ $(VENV)/.ready-for-demo
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find wheelfuse tests fixtures tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find wheelfuse tests fixtures tools bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -120,7 +120,7 @@ def wheelfuse_on_abi3(report: dict[str, Any]) -> str:
     [subject] = report["subjects"]
     claimed = ".abi3" in " ".join(_files(report)) or "abi3" in subject["label"]
     if unreadable := [found for found in subject["findings"] if found["code"].startswith("WF0")]:
-        return unreadable[0]["message"].partition(":")[0]
+        return str(unreadable[0]["message"]).partition(":")[0]
     if not claimed:
         return "nothing to audit"
     count = sum(len(found["details"]) for found in subject["findings"] if found["code"] in ("WF304", "WF305"))
@@ -206,7 +206,7 @@ def _fused(directory: Path, wheels: Iterable[Path]) -> Path:
 def _fake_abi3(directory: Path) -> Path:
     """A module that was compiled against the full API and named abi3."""
     symbols = ("_PyObject_GetDictPtr", "_PyType_Lookup", "PyFrame_GetBack")
-    files = {"pkg/__init__.py": "", "pkg/_C.abi3.so": module("_C", "any", *symbols)}
+    files = {"pkg/__init__.py": b"", "pkg/_C.abi3.so": module("_C", "any", *symbols)}
     return build_wheel(directory / "fake", tag="cp39-abi3", files=files, platform=PLATFORM)
 
 

@@ -7,6 +7,8 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from wheelfuse.content import (
     PIECE,
     Content,
     OnDisk,
+    Shelf,
     opened,
     pieces,
     reading,
@@ -116,6 +119,17 @@ def test_a_file_that_becomes_shorter_is_told_of(tmp_path: Path) -> None:
         os.truncate(path, 100)
         with pytest.raises(OSError, match="became shorter"):
             content[50:200]
+
+
+def test_a_shelf_keeps_what_several_threads_put_there_until_it_is_full() -> None:
+    shelf = Shelf(room=100 * 1000)
+    contents = [bytes([number]) * 1000 for number in range(100)]
+    with closing(shelf), ThreadPoolExecutor(4) as pool:
+        assert shelf.has_room_for(100 * 1000)
+        kept = list(pool.map(lambda content: shelf.put([content[:300], content[300:]], 1000), contents))
+        assert [content[:] for content in kept] == contents
+        assert kept[7][990:1010] == contents[7][990:]
+        assert not shelf.has_room_for(1)
 
 
 def test_windows_find_what_lies_across_their_bounds() -> None:

@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from wheelfuse.workers import threads
 PIECE = 1 << 20
 """How much is read at once where all of a content is wanted (bytes)."""
 
-IN_MEMORY = (32 << 20) // threads()
+IN_MEMORY = (16 << 20) // threads()
 """Contents above this size (bytes) are kept in a temporary file rather than in memory; each thread may hold one."""
 
 Read = Callable[[int, int], bytes]
@@ -28,11 +29,12 @@ Read = Callable[[int, int], bytes]
 
 
 class OnDisk:
-    """The first *size* bytes of an open file. Slices are bytes; reads are thread-safe, since no position is kept."""
+    """*size* bytes of an open file from *offset* on. Slices are bytes; reads are thread-safe: no position is kept."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, offset: int = 0) -> None:
         self._descriptor = descriptor
         self._size = size
+        self._offset = offset
 
     def __len__(self) -> int:
         return self._size
@@ -43,7 +45,7 @@ class OnDisk:
             raise ValueError("a content is read without steps")
         found = []
         while start < stop:
-            piece = os.pread(self._descriptor, stop - start, start)
+            piece = os.pread(self._descriptor, stop - start, self._offset + start)
             if not piece:
                 raise OSError(f"a file became shorter than {self._size} bytes while it was read")
             found.append(piece)
@@ -122,6 +124,43 @@ def opened(path: Path) -> Iterator[Content]:
     """
     with path.open("rb", buffering=0) as file:
         yield OnDisk(file.fileno(), os.fstat(file.fileno()).st_size)
+
+
+class Shelf:
+    """Contents that are kept on disk, all in one temporary file, until it is closed. Threads may put some at a time.
+
+    *room*: how many bytes there are to be, at most.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._used = 0
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Give back what the contents take on disk."""
+        if self._file:
+            self._file.close()
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes more can be kept."""
+        return self._used + size <= self._room
+
+    def put(self, chunks: Iterable[bytes], size: int) -> OnDisk:
+        """Keep a content of exactly *size* bytes."""
+        with self._lock:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115, since `close` closes it
+            offset, descriptor = self._used, self._file.fileno()
+            self._used += size
+        position = offset
+        for chunk in chunks:
+            view, done = memoryview(chunk), 0
+            while done < view.nbytes:
+                done += os.pwrite(descriptor, view[done:], position + done)
+            position += view.nbytes
+        return OnDisk(descriptor, size, offset)
 
 
 @contextmanager

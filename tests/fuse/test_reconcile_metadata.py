@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 
-from wheelfuse.fuse.reconcile import Reconciled, Variant, reconcile_metadata
+from wheelfuse.fuse.reconcile.metadata import reconcile_metadata
 from wheelfuse.fuse.reconcile.requirements import identify
+from wheelfuse.fuse.reconcile.variant import Reconciled, Variant
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.metadata import parse_headers
 

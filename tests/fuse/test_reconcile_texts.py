@@ -10,14 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheelfuse.fuse.reconcile import (
-    Reconciled,
-    Variant,
-    reconcile_entry_points,
-    reconcile_lines,
-    unified_summary,
-)
-from wheelfuse.fuse.reconcile.variant import name_targets, shorten
+from wheelfuse.fuse.reconcile.entry_points import reconcile_entry_points
+from wheelfuse.fuse.reconcile.lines import reconcile_lines
+from wheelfuse.fuse.reconcile.summary import unified_summary
+from wheelfuse.fuse.reconcile.variant import Reconciled, Variant, name_targets, shorten
 from wheelfuse.target import ALL_TARGETS, Target
 
 

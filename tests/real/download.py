@@ -30,6 +30,8 @@ else:
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wheelfuse" / "wheels"
 ATTEMPTS = 3
+ON_REQUEST = "bench"
+"""The section that no test needs, of more than a gigabyte: `download` leaves it out, `brought` brings of it."""
 
 
 class DownloadFailed(RuntimeError):
@@ -114,16 +116,26 @@ def fetched(*keys: str) -> list[Path]:
 
 @cache
 def download() -> None:
-    """Bring all pinned files into the cache, and replace those there that are not what was pinned.
+    """Bring all pinned files that tests use into the cache, and replace those there that are not what was pinned.
+
+    Raises:
+        DownloadFailed: a file is not to be had.
+    """
+    brought(*(pin for section in _document() if section != ON_REQUEST for pin in pins(section)))
+
+
+def brought(*wanted: Pin) -> list[Path]:
+    """The files of these pins alone, downloaded and verified.
 
     Raises:
         DownloadFailed: a file is not to be had.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     with _locked(CACHE / ".lock"):
-        missing = [pin for pin in dict.fromkeys(pins()) if not _is_there(pin)]
+        missing = [pin for pin in dict.fromkeys(wanted) if not _is_there(pin)]
         for batch in _batches(missing):
             _download(batch)
+    return [pin.path for pin in wanted]
 
 
 @contextmanager

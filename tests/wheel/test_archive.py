@@ -338,3 +338,21 @@ def test_the_helper_makes_sound_wheels(tmp_path: Path) -> None:
     done = wheelfuse("merge", path, "-o", tmp_path / "out", "-q", "--expect", "cp312")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{INFO}/RECORD" in zipfile.ZipFile(done.stdout.strip()).namelist()
+
+
+@pytest.mark.parametrize(("room", "times"), [(1 << 20, 1), (10, 2)], ids=["room on disk", "none"])
+def test_a_content_is_inflated_once_while_there_is_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, times: int
+) -> None:
+    monkeypatch.setattr("wheelfuse.wheel.archive.ON_DISK", room)
+    inflated = []
+    whole = Archive.chunks
+    monkeypatch.setattr(
+        Archive, "chunks", lambda self, member: inflated.append(member.path) or whole(self, member)
+    )
+    with Archive(write_wheel(tmp_path, [*wheel_entries(), Entry("pkg/data", ANY)])) as archive:
+        (member,) = (member for member in archive.members if member.path == "pkg/data")
+        for _ in range(2):
+            with archive.content(member) as content:
+                assert content[:] == ANY
+    assert inflated == ["pkg/data"] * times

@@ -18,6 +18,7 @@ import pytest
 from tests.wheel.zips import NAME, Entry, write_wheel
 from wheelfuse.wheel import writer as module
 from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.deflate import packed
 from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, replacing, timestamp
 
 STAMP = timestamp({})
@@ -99,6 +100,18 @@ def test_a_copied_member_keeps_its_compressed_bytes_and_loses_its_descriptor(tmp
 def test_modes_are_kept(mode: int) -> None:
     with zipfile.ZipFile(written(("a", b"b"), mode=mode)) as archive:
         assert archive.infolist()[0].external_attr >> 16 == mode
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 << 20])
+def test_what_was_packed_before_is_written_as_what_is_packed_on_the_way(size: int) -> None:
+    content = (TEXT * (1 + size // len(TEXT)))[:size]
+    ahead, at_once = BytesIO(), written(("a", content))
+    writer = ZipWriter(ahead, STAMP)
+    with packed([content[:9], content[9:]], size) as member:
+        assert (member.size, member.sha256) == (size, hashlib.sha256(content).digest())
+        writer.put("a", DEFAULT_MODE, member)
+    writer.close()
+    assert ahead.getvalue() == at_once.getvalue()
 
 
 def test_a_name_is_never_written_twice() -> None:

@@ -10,7 +10,6 @@ from wheelfuse.auditing import baseline as baselines
 from wheelfuse.auditing.inputs import Progress, StrPath, read_all
 from wheelfuse.auditing.libraries import find_libraries
 from wheelfuse.auditing.options import AuditOptions
-from wheelfuse.auditing.project import read_requires_python
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import judge, run
@@ -46,7 +45,7 @@ def audit(
     directories = tuple(map(Path, with_))
     against = Against(
         str(project or ""),
-        read_requires_python(Path(project)) if project else "",
+        _requires_python(Path(project)) if project else "",
         _read_baseline(Path(baseline)) if baseline else None,
     )
 
@@ -89,6 +88,12 @@ def write_baseline(
     with replacing(Path(file), overwrite=True) as output:
         output.write(baselines.render(counts).encode())
     return counts
+
+
+def _requires_python(project: Path) -> str:
+    from wheelfuse.auditing.project import read_requires_python  # and with it a parser of TOML
+
+    return read_requires_python(project)
 
 
 def _read_baseline(path: Path) -> baselines.Counts:

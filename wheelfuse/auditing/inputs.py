@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelfuse.auditing.installed import Environment, read_environment, read_installed
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.workers import MOST, processors
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # here and below: what only --installed and --jobs need takes long to load
     from concurrent.futures import Future
+
+    from wheelfuse.auditing.installed import Environment
 
 Progress = Callable[[int, int], None]
 """Called with the inputs read so far and those to read in all."""
@@ -42,6 +43,8 @@ class Input:
     def read(self, threads: int = 1) -> Subject:
         """The facts. Nothing raises for bad content."""
         if self.environment:
+            from wheelfuse.auditing.installed import read_installed
+
             return read_installed(self.distribution, self.environment)
         if self.member:
             return read_wheel_in_zip(Path(self.path), self.member, threads=threads)
@@ -69,6 +72,8 @@ def read_all(
     inputs = [item for path in paths for item in _inputs(os.fspath(path))]
     distributions = tuple(installed)
     if distributions:
+        from wheelfuse.auditing.installed import read_environment
+
         environment = read_environment(python)
         inputs += [Input(distribution=name, environment=environment) for name in distributions]
     elif python:
@@ -113,7 +118,7 @@ def _read(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]
 
 def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
     """Read by several processes, since parsing is Python. This process is one of them."""
-    import multiprocessing  # here, since it takes as long as reading a small wheel
+    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
     processes = min(jobs, len(inputs))

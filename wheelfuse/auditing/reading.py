@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -128,6 +127,8 @@ def _read_members(archive: Archive, said: Statements, threads: int) -> dict[str,
     portions = batches(said.members.values())
     if threads == 1:
         return dict(chain.from_iterable(map(read, portions)))
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(threads) as pool:
         return dict(chain.from_iterable(pool.map(read, portions)))
 

@@ -14,18 +14,38 @@ import click
 from wheelfuse import __version__
 from wheelfuse.errors import WheelfuseError
 
-_COMMANDS = ("pythons", "build", "compile", "merge", "split", "audit", "verify", "ci", "explain")
+COMMANDS = {
+    "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
+    "build": "Build a project's wheels, one for each CPython that it is for.",
+    "compile": "Compile C++ and CUDA sources to one extension module for one CPython.",
+    "merge": "Fuse the wheels of one release, one per CPython, into one wheel.",
+    "split": "Take a fused wheel apart again: the single-Python wheels, every member as it was.",
+    "audit": "Say where wheels load, on which CPython, torch, C library and GPU, and why not elsewhere.",
+    "verify": "Install wheels, import their extension modules, and run a command, on every CPython that they claim.",
+    "ci": "Write a pipeline for the project at hand: github, buildkite or gitlab.",
+    "explain": "Explain rules of the audit: what each finds, why it matters, and what to do.",
+}
+"""The commands, and how the help of each begins: ``--help`` lists them, and loads none."""
 
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"wheelfuse.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        limit = formatter.width - 6 - max(map(len, COMMANDS))  # as click has it
+        rows = [
+            (name, click.Command(name, help=text).get_short_help_str(limit))
+            for name, text in COMMANDS.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

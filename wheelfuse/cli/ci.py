@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import refusals
-from wheelfuse.cli.configuration import stated_matrix
+from wheelfuse.cli.matrix import stated_matrix
 from wheelfuse.cli.options import matrix_options, project_option
 from wheelfuse.cli.terminal import note
 from wheelfuse.errors import Problem, UsageError

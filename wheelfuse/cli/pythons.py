@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import color, refusals
-from wheelfuse.cli.configuration import stated_matrix
+from wheelfuse.cli.matrix import stated_matrix
 from wheelfuse.cli.options import matrix_options, project_option, python_option
 from wheelfuse.cli.terminal import live_output, note, warn, width
 from wheelfuse.errors import Problem, UsageError

@@ -123,6 +123,7 @@ def outsource(
     runpath: str,
     renamings: Sequence[Renaming] = (),
     held: Read | None = None,
+    sha256: str = "",
 ) -> Outsourced:
     """Take GPU code out of a shared object, to be found in a carrier.
 
@@ -134,6 +135,7 @@ def outsource(
         runpath: where the loader finds the carrier (``$ORIGIN/…``); empty if it does so anyway.
         renamings: names in the host code that become those of the carrier's containers.
         held: the carrier's section, if it has other bytes than this file at the places of the moves.
+        sha256: that of the file, in hexadecimal, if it is known already.
 
     Raises:
         InvalidInput: the file is damaged, or of a form that cannot be edited safely; or a container has to stay.
@@ -149,7 +151,7 @@ def outsource(
     after = read_linked(read_after, recipe.size)
     verify(before, after, plan.expected(names), read, read_after)
     undo = Recipe.of(back, read_after, held or _section_of_carrier(plan.moves, read))
-    if undo.sha256 != Recipe.of([Keep(0, len(data))], read).sha256:
+    if undo.sha256 != (sha256 or Recipe.of([Keep(0, len(data))], read).sha256):
         raise InvalidInput("the change could not be taken back: tables or containers overlap")
     moved = sum(run.range.size for run in plan.runs)
     return Outsourced(recipe, undo, plan.gaps.size, moved - plan.gaps.size)

@@ -8,15 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wheelfuse.elf.payloads import require_libraries
 from wheelfuse.errors import InvalidInput, Problem, UsageError
-from wheelfuse.fuse.debug_files import write_debug_files
+from wheelfuse.fuse.device_code import could_save, is_worth_it
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.held_code import read_held_code
 from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.mentions import mentions
 from wheelfuse.fuse.options import NAMES, MergeOptions
-from wheelfuse.fuse.plan import Plan, make_plan, with_shared_code
+from wheelfuse.fuse.plan import Plan, make_plan, with_code_left, with_shared_code
 from wheelfuse.fuse.reading import Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
 from wheelfuse.fuse.survey import survey
@@ -99,6 +98,8 @@ def merge(
         path = _output_path(Path(output), str(plan.name), archives, force)
         kept: tuple[Path, ...] = ()
         if debug_files:  # first, so that where there is the wheel there are its debug files
+            from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
+
             kept = write_debug_files(plan.outputs, archives, Path(debug_files), overwrite=force)
         written = execute(plan, archives, path, _stamp(), overwrite=force, progress=progress)
         return MergeOutcome(inputs, plan, written, kept)
@@ -187,14 +188,20 @@ def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
 def _planned(
     archives: Sequence[Archive], options: MergeOptions, progress: Progress | None, *, keep_debug: bool = False
 ) -> Plan:
-    names = options.share_device_code == NAMES
+    asked, names = options.share_device_code, options.share_device_code == NAMES
     if names:
+        from wheelfuse.elf.payloads import require_libraries
+
         require_libraries()
     look = Look(device_code=True, debug=bool(options.strip_debug), build_id=keep_debug)
     found = survey(archives, progress, look, options.resolve)
     plan = make_plan(found, options)
-    code = read_held_code(archives, plan.outputs, found.facts.device_code, names=names)
-    plan = with_shared_code(plan, found.facts, code, options)
+    seen = found.facts.device_code
+    if names or is_worth_it(could_save(plan.outputs, seen), asked):
+        code = read_held_code(archives, plan.outputs, seen, names=names)
+        plan = with_shared_code(plan, found.facts, code, asked)
+    else:
+        plan = with_code_left(plan, seen)
     return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from wheelfuse.content import reading, spooled
-from wheelfuse.elf.recipe import Recipe
-from wheelfuse.elf.strip import strip_debug
+from wheelfuse.content import Content, reading, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Restoration, Stored
 from wheelfuse.wheel.archive import Archive, Member
+
+if TYPE_CHECKING:  # what edits ELF files takes long to load: here and below it is where it is needed
+    from wheelfuse.elf.recipe import Recipe
 
 Archives = Sequence[Archive]
 """The open inputs, by their numbers."""
@@ -22,6 +25,18 @@ def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
         return (source.content,)
     chunks = as_built(archives, source)
     return _stripped(chunks, source.size) if source.stripped else chunks
+
+
+@contextmanager
+def content_of(archives: Archives, file: File) -> Iterator[Content]:
+    """The content of a file for random access; what lies in a wheel as it is, is inflated once if there is room."""
+    source = file.source
+    if isinstance(source, Stored) and source.restoration is None and not source.stripped:
+        with archives[source.archive].content(source.member) as content:
+            yield content
+    else:
+        with spooled(chunks_of(archives, file), file.size) as content:
+            yield content
 
 
 def as_built(archives: Archives, source: Stored) -> Iterable[bytes]:
@@ -46,12 +61,13 @@ def _refilled(
     archive: Archive, chunks: Iterable[bytes], size: int, recipe: Recipe, carrier: Member
 ) -> Iterator[bytes]:
     """The file with its GPU code back in its place."""
-    held = archive.kept(carrier)
-    with spooled(chunks, size) as content:
+    with archive.content(carrier) as held, spooled(chunks, size) as content:
         yield from recipe.apply(reading(content), reading(held))
 
 
 def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    from wheelfuse.elf.strip import strip_debug
+
     with spooled(chunks, size) as content:
         stripped = strip_debug(content)
         if stripped is None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container as Holding
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from wheelfuse.abi.modules import installed_path
-from wheelfuse.elf.carrier import Carrier, carrier_name, lay_out, symbol_name
-from wheelfuse.elf.module_ids import Naming
-from wheelfuse.elf.outsource import Move
-from wheelfuse.fuse.model import Facts, File, HeldCode, HeldContainer, Output, Outsourcing
+from wheelfuse.elf.fatbin import Container, Entry
+from wheelfuse.fuse.model import Facts, File, HeldCode, HeldContainer, Output, Outsourcing, SeenCode
 from wheelfuse.fuse.options import Share
+
+if TYPE_CHECKING:  # most wheels have no GPU code: what moves it is loaded where some is to move
+    from wheelfuse.elf.carrier import Carrier
+    from wheelfuse.elf.module_ids import Naming
 
 WORTH_IT = 1 << 20
 """What sharing has to save, in bytes on disk, for it to be done unasked."""
@@ -56,7 +60,8 @@ class ModuleShare:
 class Sharing:
     """The GPU code of a fused wheel: the carrier (path empty: none), what is in it, and what each file has of it.
 
-    *saved* are the bytes that are not repeated on disk; *possible* those that would not be, had it been asked for.
+    *saved* are the bytes that are not repeated on disk; *possible* those that would not be, had it been asked for, as
+    far as headers tell.
     """
 
     path: str = ""
@@ -84,6 +89,32 @@ class _Held:
     why_own: Mapping[HeldContainer, str]
 
 
+Form = tuple[int, tuple[Entry, ...]]
+"""What headers tell of a container: equal for all that are equal."""
+
+
+def form(container: Container) -> Form:
+    """The form of a container."""
+    return container.size, container.entries
+
+
+def forms(outputs: Iterable[Output], seen: Mapping[str, SeenCode]) -> Counter[Form]:
+    """How often the outputs hold each form of a container."""
+    codes = (seen[output.file.digest] for output in outputs if output.file.digest in seen)
+    return Counter(form(container) for code in codes for container in code.containers)
+
+
+def could_save(outputs: Iterable[Output], seen: Mapping[str, SeenCode]) -> int:
+    """What sharing can save at most, as far as headers tell, in bytes on disk: there is more to compare only if this
+    is worth it. (Containers of one form are hardly ever different ones.)"""
+    return sum(size * (count - 1) for (size, _), count in forms(outputs, seen).items())
+
+
+def is_worth_it(saved: int, asked: Share | None) -> bool:
+    """Whether sharing that saves so many bytes is to be done."""
+    return asked is not False and saved >= (WORTH_ASKING if asked else WORTH_IT)
+
+
 def share(
     outputs: Sequence[Output],
     facts: Facts,
@@ -100,9 +131,11 @@ def share(
     sharers = _with_stand_ins(_sharers(holders, facts))
     repeated = _repeated(sharers)
     saved = sum(part.size * (count - 1) for part, count in repeated.values())
-    if asked is False or saved < (WORTH_ASKING if asked else WORTH_IT):
+    if not is_worth_it(saved, asked):
         rows = tuple(_row(output, held, sharers.get(output), ()) for output, held in holders.items())
         return tuple(outputs), Sharing(modules=rows, possible=saved)
+    from wheelfuse.elf.carrier import carrier_name, lay_out, symbol_name
+
     parts = tuple(part for part, _ in repeated.values())
     digests = [part.sha256 for part in parts]
     soname, symbol = carrier_name(distribution, digests), symbol_name(digests)
@@ -190,6 +223,8 @@ def _outsourced(
     taken = {own: other for own, other in held.taken.items() if other.sha256 in places}
     if not taken:
         return output
+    from wheelfuse.elf.outsource import Move
+
     moves = tuple(Move(own.container, places[other.sha256]) for own, other in taken.items())
     renamed = list(_renamed(taken))
     directory = posixpath.dirname(installed_path(output.path))
@@ -206,7 +241,7 @@ def _renamed(taken: Mapping[HeldContainer, HeldContainer]) -> Iterator[tuple[Nam
             yield own.naming, other.naming
 
 
-def _row(output: Output, code: HeldCode, held: _Held | None, shared: Container[str]) -> ModuleShare:
+def _row(output: Output, code: HeldCode, held: _Held | None, shared: Holding[str]) -> ModuleShare:
     taken = {own: other for own, other in held.taken.items() if other.sha256 in shared} if held else {}
     renamed = list(_renamed(taken))
     size = sum(own.container.size for own in taken)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from wheelfuse import __version__
-from wheelfuse.content import Content, pieces, reading, spooled
-from wheelfuse.elf.carrier import Carrier
-from wheelfuse.elf.edit import rename
-from wheelfuse.elf.outsource import outsource
-from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe
-from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.contents import Archives, chunks_of
-from wheelfuse.fuse.device_code import Part, Sharing
-from wheelfuse.fuse.model import Fate, File, Original, Output, Stored
+from wheelfuse.fuse.carrying import CarrierFile, carrier_file
+from wheelfuse.fuse.contents import Archives
+from wheelfuse.fuse.model import Fate, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
+from wheelfuse.fuse.preparing import Edits, preparing
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Progress
 from wheelfuse.wheel.archive import DEFAULT_MODE
@@ -62,7 +54,7 @@ def execute(
     with ExitStack() as stack:
         with replacing(path, overwrite=overwrite) as file:
             trail = stack.enter_context(Trail(file))
-            with _carrier(plan.sharing, archives) as carrier:
+            with carrier_file(plan.sharing, archives) as carrier:
                 record, carrier_size = _write(
                     plan, archives, ZipWriter(file, stamp, trail), carrier, progress
                 )
@@ -72,14 +64,13 @@ def execute(
 
 
 def _write(
-    plan: Plan, archives: Archives, writer: ZipWriter, carrier: _Carrier | None, progress: Progress | None
+    plan: Plan, archives: Archives, writer: ZipWriter, carrier: CarrierFile | None, progress: Progress | None
 ) -> tuple[list[RecordEntry], int]:
     """Write all members; returns RECORD, and what the carrier takes in the wheel."""
     record: list[RecordEntry] = []
     edits: dict[str, Edits] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
-    for output in plan.outputs:
-        entry, made = _write_output(writer, archives, output, carrier)
+    for output, entry, made in write_outputs(writer, archives, plan.outputs, carrier):
         record.append(entry)
         if made:
             edits[output.path] = made
@@ -103,121 +94,31 @@ def _write(
     return record, carrier_size
 
 
-@dataclass(frozen=True)
-class Edits:
-    """How to take back what was done to a member."""
-
-    undo: Undo | None = None
-    recipe: Recipe | None = None
-
-
-def _write_output(
-    writer: ZipWriter, archives: Archives, output: Output, carrier: _Carrier | None
-) -> tuple[RecordEntry, Edits | None]:
-    if output.rename or output.outsourcing:
-        return _write_edited(writer, archives, output, carrier)
-    write_file(writer, archives, output.path, output.file)
-    return RecordEntry(output.path, "sha256", output.file.digest, output.file.size), None
-
-
-def write_file(writer: ZipWriter, archives: Archives, path: str, file: File) -> None:
-    """Write a file as it is: compressed bytes copied where they lie in an input in this form.
+def write_outputs(
+    writer: ZipWriter, archives: Archives, outputs: Iterable[Output], carrier: CarrierFile | None = None
+) -> Iterator[tuple[Output, RecordEntry, Edits | None]]:
+    """Write the outputs: compressed bytes are copied where they lie in an input as they are to be.
 
     Raises:
-        InvalidInput: the content is not what was verified before.
+        InvalidInput: an ELF file is of a form that cannot be edited, or an input is not what was verified before.
     """
-    source = file.source
-    if isinstance(source, Stored) and source.restoration is None and not source.stripped:
-        writer.copy(path, file.mode, archives[source.archive], source.member)
-        return
-    digest, _ = writer.write(path, file.mode, chunks_of(archives, file), file.size)
-    if encode_digest(digest) != file.digest:
-        raise InvalidInput(Problem("changed while it was read", member=path, todo="Run again."))
+    with preparing(archives, outputs, carrier) as prepared:
+        for output, member in prepared:
+            file = output.file
+            if member is None:
+                assert isinstance(file.source, Stored)
+                writer.copy(output.path, file.mode, archives[file.source.archive], file.source.member)
+                yield output, RecordEntry(output.path, "sha256", file.digest, file.size), None
+                continue
+            with closing(member):
+                writer.put(output.path, file.mode, member.packed)
+            digest = encode_digest(member.packed.sha256)
+            yield output, RecordEntry(output.path, "sha256", digest, member.packed.size), member.edits
 
 
-def _write_edited(
-    writer: ZipWriter, archives: Archives, output: Output, carrier: _Carrier | None
-) -> tuple[RecordEntry, Edits]:
-    """Write an ELF file with other names, and with its GPU code in the carrier, as far as is asked."""
-    file, source = output.file, output.file.source
-    undo, recipe = None, None
-    with ExitStack() as stack:
-        content = stack.enter_context(spooled(chunks_of(archives, file), file.size))
-        try:
-            if output.rename:
-                patch = rename(content, soname=output.rename.soname, needed=dict(output.rename.needed))
-                if patch is None:
-                    what = "does not name the libraries that it was found to link"
-                    raise InvalidInput(Problem(what, todo="Report this wheel."))
-                undo = patch.reverse
-                size = file.size + len(patch.tail)
-                content = stack.enter_context(spooled(patch.apply_stream(pieces(content)), size))
-            chunks, size = pieces(content), len(content)
-            if (asked := output.outsourcing) and carrier:
-                done = outsource(
-                    content, asked.moves, symbol=asked.symbol, carrier=asked.soname, runpath=asked.runpath,
-                    renamings=asked.renamings, held=carrier.section if asked.renamings else None,
-                )  # fmt: skip
-                recipe = done.undo.borrowing_from(carrier.form.section_offset)
-                chunks, size = done.recipe.apply(reading(content)), done.recipe.size
-        except InvalidInput as error:
-            wheel = archives[source.archive].name if isinstance(source, Stored) else ""
-            raise InvalidInput(
-                Problem(p.what, wheel, output.origin, p.todo) for p in error.problems
-            ) from error
-        digest, size = writer.write(output.path, file.mode, chunks, size)
-    return RecordEntry(output.path, "sha256", encode_digest(digest), size), Edits(undo, recipe)
-
-
-@dataclass(frozen=True)
-class _Carrier:
-    """The carrier of GPU code, as it is to be written: its path in the wheel, its form and its content.
-
-    *content* is None where no module needs to look into it; then it is made while it is written.
-    """
-
-    path: str
-    form: Carrier
-    chunks: Callable[[], Iterator[bytes]]
-    content: Content | None
-
-    def section(self, offset: int, size: int) -> bytes:
-        """Bytes of its section of GPU code."""
-        assert self.content is not None
-        start = self.form.section_offset + offset
-        return self.content[start : start + size]
-
-
-@contextmanager
-def _carrier(sharing: Sharing, archives: Archives) -> Iterator[_Carrier | None]:
-    if (form := sharing.carrier) is None:
-        yield None
-        return
-
-    def chunks() -> Iterator[bytes]:
-        return form.write([content] for content in _gathered(archives, sharing.parts))
-
-    if not sharing.renamed:
-        yield _Carrier(sharing.path, form, chunks, None)
-        return
-    with spooled(chunks(), form.size) as content:
-        yield _Carrier(sharing.path, form, lambda: pieces(content), content)
-
-
-def _write_carrier(writer: ZipWriter, carrier: _Carrier) -> RecordEntry:
+def _write_carrier(writer: ZipWriter, carrier: CarrierFile) -> RecordEntry:
     digest, size = writer.write(carrier.path, DEFAULT_MODE, carrier.chunks(), carrier.form.size)
     return RecordEntry(carrier.path, "sha256", encode_digest(digest), size)
-
-
-def _gathered(archives: Archives, parts: Iterable[Part]) -> Iterator[bytes]:
-    """The content of each part; those of one file, which follow each other, with one reading of it."""
-    for file, group in groupby(parts, key=lambda part: part.file):
-        with spooled(chunks_of(archives, file), file.size) as content:
-            for part in group:
-                piece = content[part.offset : part.offset + part.size]
-                if hashlib.sha256(piece).hexdigest() != part.sha256:
-                    raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
-                yield piece
 
 
 def wheel_file(plan: Plan) -> WheelFile:

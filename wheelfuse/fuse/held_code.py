@@ -1,27 +1,21 @@
 """Reads the GPU code of files of a plan that others may hold as well: what it is, and what of it may be moved.
 
-Headers tell which files these are (`wheelfuse.fuse.model.SeenCode`): most wheels have none, and are read once only.
+Headers tell which files these are (`wheelfuse.fuse.model.SeenCode`): of most wheels nothing has to be read again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from wheelfuse.content import Content, pieces, spooled
-from wheelfuse.elf.fatbin import Container, Entry
-from wheelfuse.elf.module_ids import FileNaming, read_naming
-from wheelfuse.elf.outsource import immovable
+from wheelfuse.content import Content, pieces
+from wheelfuse.elf.fatbin import Container
 from wheelfuse.errors import InvalidInput
-from wheelfuse.fuse.contents import Archives, chunks_of
-from wheelfuse.fuse.device_code import WORTH_ASKING
+from wheelfuse.fuse.contents import Archives, content_of
+from wheelfuse.fuse.device_code import form, forms
 from wheelfuse.fuse.model import HeldCode, HeldContainer, Output, SeenCode
 from wheelfuse.workers import threads
-
-_Form = tuple[int, tuple[Entry, ...]]
-"""What the headers tell of a container: equal for all that are equal."""
 
 
 def read_held_code(
@@ -35,32 +29,28 @@ def read_held_code(
         InvalidInput: an input is not what was verified before.
         UsageError: *names*, and a library that decompresses is missing.
     """
-    holders = [output for output in outputs if output.file.digest in seen]
-    count = Counter(form for output in holders for form in map(_form, seen[output.file.digest].containers))
-    files = {output.file.digest: output.file for output in holders}
-    found = {digest: seen[digest].left for digest in files}
-    if not names and sum(size * (times - 1) for (size, _), times in count.items()) < WORTH_ASKING:
-        return found
+    count = forms(outputs, seen)
+    files = {output.file.digest: output.file for output in outputs if output.file.digest in seen}
     wanted = {
-        digest: frozenset(held for held in seen[digest].containers if names or count[_form(held)] > 1)
+        digest: frozenset(held for held in seen[digest].containers if names or count[form(held)] > 1)
         for digest in files
     }
 
     def read(digest: str) -> HeldCode:
-        with spooled(chunks_of(archives, files[digest]), files[digest].size) as content:
+        with content_of(archives, files[digest]) as content:
             return _held_code(content, seen[digest], wanted[digest], names=names)
 
+    found = {digest: seen[digest].left for digest in files}
     largest_first = sorted(filter(wanted.get, files), key=lambda digest: -files[digest].size)
     with ThreadPoolExecutor(threads()) as pool:
         found.update(zip(largest_first, pool.map(read, largest_first), strict=True))
     return found
 
 
-def _form(container: Container) -> _Form:
-    return container.size, container.entries
-
-
 def _held_code(content: Content, seen: SeenCode, wanted: Collection[Container], *, names: bool) -> HeldCode:
+    from wheelfuse.elf.module_ids import FileNaming, read_naming  # slow to load: most wheels have no GPU code
+    from wheelfuse.elf.outsource import immovable
+
     try:
         obstacles = immovable(content, seen.containers)
         naming = read_naming(content, seen.containers) if names else FileNaming()

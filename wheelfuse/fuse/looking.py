@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from wheelfuse.content import Content, spooled
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
 from wheelfuse.elf.image import Image, read_image
-from wheelfuse.elf.strip import strip_debug
 from wheelfuse.errors import InvalidInput
 from wheelfuse.fuse.model import SeenCode
 from wheelfuse.fuse.originals import Verified
@@ -46,6 +45,8 @@ def looked_at(digest: str, size: int, content: Content | None, look: Look) -> Ve
     found = Verified(digest, size, image, _seen_code(content, image) if look.device_code else None)
     if not look.debug or not image.size_of_debug:
         return found
+    from wheelfuse.elf.strip import strip_debug  # takes long to load, and few merges strip
+
     try:
         stripped = strip_debug(content)
     except InvalidInput as error:

@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.image import Image
-from wheelfuse.elf.module_ids import Naming
-from wheelfuse.elf.outsource import Move
-from wheelfuse.elf.patch import Edit, Undo
-from wheelfuse.elf.recipe import Recipe
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import DEFAULT_MODE, Member
 from wheelfuse.wheel.name import WheelName
+
+if TYPE_CHECKING:  # few merges edit ELF files, and what does takes long to load
+    from wheelfuse.elf.module_ids import Naming
+    from wheelfuse.elf.outsource import Move
+    from wheelfuse.elf.patch import Edit, Undo
+    from wheelfuse.elf.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from wheelfuse.fuse.binding import bind
 from wheelfuse.fuse.conflicts import explain
 from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
-from wheelfuse.fuse.device_code import Sharing, share
+from wheelfuse.fuse.device_code import ModuleShare, Sharing, could_save, share
 from wheelfuse.fuse.links import broken_links
 from wheelfuse.fuse.model import (
     Case,
@@ -24,9 +24,10 @@ from wheelfuse.fuse.model import (
     Original,
     Output,
     Resolution,
+    SeenCode,
     Settled,
 )
-from wheelfuse.fuse.options import MergeOptions, Rule
+from wheelfuse.fuse.options import MergeOptions, Rule, Share
 from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.resolvers import RESOLVERS
 from wheelfuse.fuse.resolvers.context import Context
@@ -122,9 +123,19 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
     )
 
 
-def with_shared_code(plan: Plan, facts: Facts, code: Mapping[str, HeldCode], options: MergeOptions) -> Plan:
+def with_code_left(plan: Plan, seen: Mapping[str, SeenCode]) -> Plan:
+    """The plan with GPU code that stays in every file that holds it."""
+    rows = tuple(
+        ModuleShare(output.path, 0, 0, code.size, code.architectures, code.why_fixed)
+        for output in plan.outputs
+        if (code := seen.get(output.file.digest))
+    )
+    return replace(plan, sharing=Sharing(modules=rows, possible=could_save(plan.outputs, seen)))
+
+
+def with_shared_code(plan: Plan, facts: Facts, code: Mapping[str, HeldCode], asked: Share | None) -> Plan:
     """The plan with GPU code that several files hold in one place; *code* is that of each file, by its digest."""
-    outputs, sharing = share(plan.outputs, facts, code, plan.name.distribution, options.share_device_code)
+    outputs, sharing = share(plan.outputs, facts, code, plan.name.distribution, asked)
     return replace(plan, outputs=outputs, sharing=sharing)
 
 

@@ -11,13 +11,15 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wheelfuse.elf.patch import Undo
-from wheelfuse.elf.recipe import Recipe
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Fate, Loss, RecordForm, Resolution
 from wheelfuse.wheel.archive import DEFAULT_MODE
+
+if TYPE_CHECKING:  # few wheels hold edited files, and what edits them takes long to load
+    from wheelfuse.elf.patch import Undo
+    from wheelfuse.elf.recipe import Recipe
 
 FILE = "wheelfuse.json"
 SCHEMA = 1
@@ -272,13 +274,20 @@ def _placed_to_json(item: Placed) -> dict[str, Any]:
 
 
 def _placed_from_json(item: Any) -> Placed:
-    undo = Undo.from_json(item["undo"]) if "undo" in item else None
-    recipe = Recipe.from_json(item["recipe"]) if "recipe" in item else None
+    undo, recipe = _edits_from_json(item) if "undo" in item or "recipe" in item else (None, None)
     carrier = _text(item["carrier"]) if recipe else ""
     path = _text(item["path"])
     owners = tuple(map(_text, item["owners"]))
     ids = tuple((_text(old), _text(new)) for old, new in item.get("module_ids", {}).items())
     return Placed(path, owners, _text(item.get("origin", path)), undo, recipe, carrier, ids)
+
+
+def _edits_from_json(item: Any) -> tuple[Undo | None, Recipe | None]:
+    from wheelfuse.elf.patch import Undo
+    from wheelfuse.elf.recipe import Recipe
+
+    undo = Undo.from_json(item["undo"]) if "undo" in item else None
+    return undo, Recipe.from_json(item["recipe"]) if "recipe" in item else None
 
 
 _ORIGIN_FIELD = 0x6677  # 'wf'; not among the registered header ids of APPNOTE 4.5.2

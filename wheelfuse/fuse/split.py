@@ -11,8 +11,8 @@ from typing import BinaryIO
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.contents import Archives
-from wheelfuse.fuse.execute import write_file
-from wheelfuse.fuse.model import Loss, Original
+from wheelfuse.fuse.execute import write_outputs
+from wheelfuse.fuse.model import Loss, Original, Output
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
 from wheelfuse.target import Target
@@ -88,8 +88,11 @@ def _write(original: Original, archives: Archives, file: BinaryIO, stamp: Timest
     origin = Origin(original.sha256, original.size, original.record, digest_of(record), original.losses)
     extra = b"" if original.guessed_from else origin.to_field()
     writer = ZipWriter(file, stamp)
-    for path in sorted(original.files):
-        write_file(writer, archives, path, original.files[path])
+    files = sorted(original.files.items())
+    for _ in write_outputs(
+        writer, archives, (Output(path, file, (original.label,), path) for path, file in files)
+    ):
+        pass
     writer.write(f"{original.dist_info}/RECORD", original.record.mode, [record], extra=extra)
     writer.close()
     return bool(extra or original.guessed_from)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wheelfuse.building.jobs import JobEvent, Phase
 from wheelfuse.report.audit_parts import printable
-from wheelfuse.report.text import human_size
+from wheelfuse.report.sizes import human_size
 from wheelfuse.target import Target
 
 _STYLES = {

@@ -12,7 +12,7 @@ from wheelfuse.building.plan import Plan
 from wheelfuse.building.script import commands
 from wheelfuse.report.audit_parts import count, printable
 from wheelfuse.report.lines import rendered
-from wheelfuse.report.text import human_size
+from wheelfuse.report.sizes import human_size
 
 
 def event_line(event: JobEvent) -> str:

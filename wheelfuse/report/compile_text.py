@@ -7,7 +7,7 @@ from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.building.extension import CompiledExtension
 from wheelfuse.report.audit_parts import count
 from wheelfuse.report.audit_text import audit_report
-from wheelfuse.report.text import human_size
+from wheelfuse.report.sizes import human_size
 
 
 def compiled_report(

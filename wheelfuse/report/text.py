@@ -1,16 +1,14 @@
-"""The outcome of a command for people: pure functions from an outcome to text."""
+"""The outcome of a command for people: pure functions from an outcome to text.
+
+Their layout is so plain that rich, which takes longer to load than small wheels take to merge, is not needed.
+"""
 
 from __future__ import annotations
 
-import io
 import posixpath
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterable, Iterator
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.fuse.api import MergeOutcome
@@ -18,6 +16,7 @@ from wheelfuse.fuse.coverage import Cell, ModuleRow
 from wheelfuse.fuse.model import Loss, Resolution
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
+from wheelfuse.report.sizes import human_size
 
 MOST_ROWS = 24
 """How many complete modules the table shows; those with a hole are always shown."""
@@ -25,7 +24,8 @@ MOST_ROWS = 24
 MOST_PATHS = 5
 """How many paths of one kind a list shows."""
 
-_TITLE = "extension module"
+_TITLE, _MISSING = "extension module", "MISSING"
+_SGR = {"bold": "1", "bold green": "1;32", "red": "31"}  # ECMA-48, 8.3.117
 _RULES = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
     "renamed": "extension modules renamed, so that each CPython imports its own",
@@ -48,38 +48,36 @@ _RULES = {
 
 def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False) -> str:
     """The report of a merge: modules by target, sizes, resolutions, and the wheel with its digest."""
-    console = Console(
-        file=io.StringIO(), width=max(width, 40), force_terminal=color, color_system="standard" if color else None,
-        highlight=False, soft_wrap=False, markup=False, emoji=False,
-    )  # fmt: skip
-    plan = outcome.plan
+    plan, width = outcome.plan, max(width, 40)
     verb = (
         "fused into one"
         if outcome.written
         else f"{'cannot' if plan.error() else 'would'} be fused into one (dry run)"
     )
     project = f"{plan.name.distribution} {plan.name.version}"
-    console.print(Text(f"{project}: {_count(len(plan.originals), 'wheel')} {verb}", style="bold"))
-    console.print()
-    for table in _tables(plan.modules, [original.label for original in plan.originals], console.width):
-        console.print(table)
+    title = f"{project}: {_count(len(plan.originals), 'wheel')} {verb}"
+    lines = [*(_styled(line, "bold", color) for line in textwrap.wrap(title, width)), ""]
+    lines += _table(plan.modules, [original.label for original in plan.originals], width, color)
     if hidden := _hidden(plan.modules):
-        console.print(f"  and {hidden} more extension modules, there for all targets")
-    console.print()
-    for line in (*_sizes(outcome), *_resolutions(plan.resolutions), *_lost(plan)):
-        console.print(Text(_wrapped(line, console.width)), soft_wrap=True)
-    console.print()
+        lines += textwrap.wrap(f"  and {hidden} more extension modules, there for all targets", width)
+    lines.append("")
+    lines += (
+        _wrapped(line, width) for line in (*_sizes(outcome), *_resolutions(plan.resolutions), *_lost(plan))
+    )
     # On lines of their own, never wrapped: these are for copying.
-    console.print(Text(str(plan.name), style="bold green"), soft_wrap=True)
+    lines += ["", _styled(str(plan.name), "bold green", color)]
     if outcome.written:
-        console.print(f"sha256 {outcome.written.sha256}", soft_wrap=True)
+        lines.append(f"sha256 {outcome.written.sha256}")
         if str(outcome.written.path.parent) != ".":
-            console.print(f"in     {outcome.written.path.parent}", soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
+            lines.append(f"in     {outcome.written.path.parent}")
+    return "\n".join((*lines, ""))
 
 
-def _tables(rows: tuple[ModuleRow, ...], labels: list[str], width: int) -> Iterable[Table]:
+def _styled(text: str, style: str, color: bool) -> str:
+    return f"\x1b[{_SGR[style]}m{text}\x1b[0m" if color and text else text
+
+
+def _table(rows: tuple[ModuleRow, ...], labels: list[str], width: int, color: bool) -> Iterator[str]:
     """Modules by target; on a narrow terminal several tables, one below the other, with some targets each."""
     shown = _shown(rows)
     column = 2 + max(len(text) for text in (*labels, *(_cell(cell) for row in shown for cell in row.cells)))
@@ -87,20 +85,20 @@ def _tables(rows: tuple[ModuleRow, ...], labels: list[str], width: int) -> Itera
     name = min(max(name, len(_TITLE)), max(width - column * len(labels), width // 2))
     at_once = max(1, (width - name) // column)
     for start in range(0, len(labels), at_once):
-        yield _table(shown, labels, slice(start, start + at_once), name)
+        heads = labels[start : start + at_once]
+        cells = [[_cell(cell) for cell in row.cells[start : start + at_once]] for row in shown]
+        widths = [max(map(len, texts)) for texts in zip(heads, *cells, strict=True)]
+        yield _styled(f"{_TITLE:{name}}{_centred(heads, widths)}", "bold", color)
+        for row, texts in zip(shown, cells, strict=True):
+            first, *rest = (row.module[at : at + name] for at in range(0, len(row.module), name))
+            found = _centred(texts, widths).replace(_MISSING, _styled(_MISSING, "red", color))
+            yield from (f"{first:{name}}{found}", *rest)
+        if not shown:
+            yield "(none)"
 
 
-def _table(rows: list[ModuleRow], labels: list[str], part: slice, name_width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column(_TITLE, overflow="fold", max_width=name_width)
-    for label in labels[part]:
-        table.add_column(label, justify="center", no_wrap=True)
-    for row in rows:
-        cells = (Text(_cell(cell), style="red" if cell.path is None else "") for cell in row.cells[part])
-        table.add_row(row.module, *cells)
-    if not rows:
-        table.add_row("(none)", *("" for _ in labels[part]))
-    return table
+def _centred(texts: Iterable[str], widths: Iterable[int]) -> str:
+    return "".join(f"  {text:^{width}}" for text, width in zip(texts, widths, strict=True)).rstrip()
 
 
 def _shown(rows: tuple[ModuleRow, ...]) -> list[ModuleRow]:
@@ -115,7 +113,7 @@ def _hidden(rows: tuple[ModuleRow, ...]) -> int:
 def _cell(cell: Cell) -> str:
     """Whose file it is: the CPython's own, the stable ABI's, or one for whoever comes."""
     if cell.path is None:
-        return "MISSING"
+        return _MISSING
     module = parse_module(cell.path)
     if module and module.target:
         return "own"
@@ -192,7 +190,8 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
             ids = _count(sum(len(row.ids) for row in sharing.modules), "module id")
             yield f"           {human_size(sharing.renamed)} differ in names alone: {ids} of host code changed for that"
     elif sharing.possible > 1 << 16:
-        yield f"GPU code   {human_size(sharing.possible)} of it are repeated: --share-device-code stores them once"
+        size = human_size(sharing.possible)
+        yield f"GPU code   about {size} of it are repeated: --share-device-code stores them once"
     left = _by_reason((row.path, why) for row in sharing.modules for why in row.why_left)
     for why, paths in left.items():
         yield f"           left in {_first_of(paths)}: {why}"
@@ -249,13 +248,3 @@ def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
         yield from (f"        {path}" for path in paths[:MOST_PATHS])
         if len(paths) > MOST_PATHS:
             yield f"        and {len(paths) - MOST_PATHS} more; --json names all"
-
-
-def human_size(size: int) -> str:
-    """A size in bytes for people, in binary units."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError

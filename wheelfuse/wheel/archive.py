@@ -17,13 +17,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from wheelfuse.content import Content, spooled
+from wheelfuse.content import Content, OnDisk, Shelf, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.layout import Directory, LocalHeader, has_second_name, strays
 
@@ -37,6 +37,9 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 CHUNK = 1 << 17
 """How much is read and inflated at once (bytes). Larger pieces take more time, and fragment the heap: with 1 MiB a
 merge of three wheels of 255 MB takes 240 MB of memory, with 128 KiB 44 MB."""
+ON_DISK = 1 << 30
+"""How much inflated content an open wheel keeps in a temporary file at most (bytes)."""
+
 DEFAULT_MODE = stat.S_IFREG | 0o644
 """The mode of a member that states none, for all that installers make of it."""
 
@@ -71,9 +74,10 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self._open = ExitStack()
-        self._kept: dict[str, Content] = {}
+        self._kept: dict[str, OnDisk] = {}
         self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._shelf = Shelf(ON_DISK)
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -95,7 +99,7 @@ class Archive:
 
     def close(self) -> None:
         self._kept.clear()
-        self._open.close()
+        self._shelf.close()
         os.close(self._fd)
 
     def problem(self, what: str, member: str = "", todo: str = "") -> Problem:
@@ -299,12 +303,24 @@ class Archive:
             pass
         yield None
 
-    def kept(self, member: Member) -> Content:
-        """The member's content for random access, until the archive is closed; inflated once."""
+    @contextmanager
+    def content(self, member: Member) -> Iterator[Content]:
+        """The member's content for random access. While there is room on disk it is inflated once only.
+
+        Raises:
+            InvalidInput: the data is damaged.
+        """
         with self._lock:
-            if member.path not in self._kept:
-                self._kept[member.path] = self._open.enter_context(spooled(self.chunks(member), member.size))
-            return self._kept[member.path]
+            lock = self._locks.setdefault(member.path, threading.Lock())
+        with lock:
+            kept = self._kept.get(member.path)
+            if kept is None and self._shelf.has_room_for(member.size):
+                kept = self._kept[member.path] = self._shelf.put(self.chunks(member), member.size)
+        if kept is not None:
+            yield kept
+            return
+        with spooled(self.chunks(member), member.size) as content:
+            yield content
 
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""

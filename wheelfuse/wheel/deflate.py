@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
+from wheelfuse.content import Content, spooled
 from wheelfuse.workers import threads
 
 BLOCK = 1 << 20
 """What one thread compresses at a time (bytes)."""
 
 _WINDOW = 1 << 15  # bytes; how far back a deflate stream may refer (RFC 1951, 2)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A content, compressed: its checksum, size and SHA-256 are those of the content as it was."""
+
+    compressed: Content
+    crc: int
+    size: int
+    sha256: bytes
+
+
+@contextmanager
+def packed(chunks: Iterable[bytes], size: int) -> Iterator[Packed]:
+    """Compress a content of about *size* bytes, to be held until the block ends."""
+    seen = Seen()
+    with spooled(deflated(seen.passing(chunks)), size) as compressed:
+        yield Packed(compressed, seen.crc, seen.size, seen.sha256)
+
+
+class Seen:
+    """What is to be known of a content that passes: checksum, size, SHA-256."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.crc = 0
+        self.size = 0
+
+    @property
+    def sha256(self) -> bytes:
+        return self._digest.digest()
+
+    def passing(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks."""
+        for chunk in chunks:
+            self._digest.update(chunk)
+            self.crc = zlib.crc32(chunk, self.crc)
+            self.size += len(chunk)
+            yield chunk
 
 
 def deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:

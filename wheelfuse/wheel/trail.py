@@ -13,9 +13,10 @@ _STEP = 8 << 20  # bytes; less is not worth waking a thread for
 
 
 class Trail:
-    """Follows the writer of *file*, which is open for reading too, with a thread that reads what will not change any more.
+    """Follows the writer of *file* with a thread that reads what will not change any more.
 
-    The file may be closed and renamed before the digest is asked for, so that it gets to the disk meanwhile.
+    The file has to be open for reading, too. It may be closed and renamed before the digest is asked for, so that it
+    gets to the disk meanwhile.
     """
 
     def __init__(self, file: BinaryIO) -> None:

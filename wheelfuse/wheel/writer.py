@@ -8,20 +8,19 @@ Format: PKWARE APPNOTE 6.3.10.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import struct
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from wheelfuse.content import pieces
 from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
 from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
-from wheelfuse.wheel.deflate import deflated
+from wheelfuse.wheel.deflate import Packed, Seen, deflated
 from wheelfuse.wheel.trail import Trail
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
@@ -67,7 +66,7 @@ class ZipWriter:
 
     def copy(self, path: str, mode: int, archive: Archive, member: Member) -> None:
         """Copy a member's compressed bytes unchanged under another path and mode."""
-        self._begin(path, member.compressed_size, member.size)
+        self._begin(path)
         offset = self._file.tell()
         self._local_header(path, member.method, member.crc, member.compressed_size, member.size)
         for chunk in archive.raw(member):
@@ -85,29 +84,30 @@ class ZipWriter:
         *size_limit* is an upper bound of the size, needed only where it may pass 4 GiB: the local header
         comes before the data and must make room for 64-bit sizes then.
         """
-        self._begin(path, size_limit, size_limit)
+        self._begin(path)
         offset = self._file.tell()
         # What cannot be compressed grows a little: by 5 bytes in each block of at least 16 KiB (RFC 1951, 3.2.4).
         zip64 = size_limit + (size_limit >> 10) + 64 >= _LIMIT32
         self._local_header(path, DEFLATED, 0, 0, 0, extra, force_zip64=zip64)
-        digest, crc, size, begin = hashlib.sha256(), 0, 0, self._file.tell()
-
-        def seen() -> Iterator[bytes]:
-            nonlocal crc, size
-            for chunk in chunks:
-                digest.update(chunk)
-                crc = zlib.crc32(chunk, crc)
-                size += len(chunk)
-                yield chunk
-
-        for compressed in deflated(seen()):
+        seen, begin = Seen(), self._file.tell()
+        for compressed in deflated(seen.passing(chunks)):
             self._file.write(compressed)
         end = self._file.tell()
         self._file.seek(offset)
-        self._local_header(path, DEFLATED, crc, end - begin, size, extra, force_zip64=zip64)
+        self._local_header(path, DEFLATED, seen.crc, end - begin, seen.size, extra, force_zip64=zip64)
         self._file.seek(end)
-        self._remember(path, mode, DEFLATED, crc, end - begin, size, offset, extra)
-        return digest.digest(), size
+        self._remember(path, mode, DEFLATED, seen.crc, end - begin, seen.size, offset, extra)
+        return seen.sha256, seen.size
+
+    def put(self, path: str, mode: int, packed: Packed) -> None:
+        """Write content that was compressed before."""
+        self._begin(path)
+        size, offset = len(packed.compressed), self._file.tell()
+        self._local_header(path, DEFLATED, packed.crc, size, packed.size)
+        for piece in pieces(packed.compressed):
+            self._file.write(piece)
+            self._settle()
+        self._remember(path, mode, DEFLATED, packed.crc, size, packed.size, offset, b"")
 
     def close(self) -> None:
         """Write the central directory and the end records."""
@@ -132,7 +132,7 @@ class ZipWriter:
         if self._trail:
             self._trail.settled(self._file.tell(), last=last)
 
-    def _begin(self, path: str, compressed_size: int, size: int) -> None:
+    def _begin(self, path: str) -> None:
         if path in self._names:
             raise AssertionError(f"{path} would be written twice")
         self._names.add(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Case, Facts
-from wheelfuse.fuse.reconcile import Variant
+from wheelfuse.fuse.reconcile.variant import Variant
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,8 @@ from wheelfuse.fuse.model import (
     variant_path,
 )
 from wheelfuse.fuse.originals import digest_of
-from wheelfuse.fuse.reconcile import (
-    Reconciled,
-    Variant,
-    reconcile_entry_points,
-    reconcile_lines,
-    reconcile_metadata,
-)
+from wheelfuse.fuse.reconcile.lines import reconcile_lines
+from wheelfuse.fuse.reconcile.variant import Reconciled, Variant
 from wheelfuse.fuse.resolvers.context import Context
 
 _LICENSE = re.compile(
@@ -46,8 +41,12 @@ def resolve(case: Case, context: Context) -> Settled | Conflict | None:
 
 def _own(case: Case, name: str, context: Context) -> Settled | Conflict | None:
     if name == "METADATA":
+        from wheelfuse.fuse.reconcile.metadata import reconcile_metadata  # parsers that take long to load
+
         return _reconciled(case, "metadata", reconcile_metadata, context)
     if name == "entry_points.txt":
+        from wheelfuse.fuse.reconcile.entry_points import reconcile_entry_points
+
         return _reconciled(case, "entry-points", reconcile_entry_points, context)
     if name in _UNITED:
         return _reconciled(case, "lines", reconcile_lines, context)

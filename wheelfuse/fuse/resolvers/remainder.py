@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from wheelfuse.fuse.model import Case, Conflict
-from wheelfuse.fuse.reconcile import unified_summary
 from wheelfuse.fuse.resolvers.context import Context
 from wheelfuse.fuse.resolvers.sources import is_importable_source
 
@@ -20,6 +19,8 @@ def resolve(case: Case, context: Context) -> Conflict:
     if len(case.variants) == 1:
         return Conflict(case.path, "only some wheels have it", case.groups, ("keep", "drop"))
     kind = next((title for suffix, title in _KINDS if case.path.endswith(suffix)), "data")
+    from wheelfuse.fuse.reconcile.summary import unified_summary  # difflib is for refusals alone
+
     details = unified_summary(context.texts(case), case.path)
     if case.absent:
         strategies = (

@@ -11,7 +11,6 @@ How to fix it: compare the logs of the build jobs; the other rules on consistenc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
 
 from wheelfuse.auditing.builds import Build, Builds, builds_of_modules, labels, mebibytes
 from wheelfuse.auditing.finding import Finding, Rule, Severity
@@ -35,6 +34,8 @@ def check_release(subjects: tuple[Subject, ...]) -> Iterator[Finding]:
 
 
 def _outliers(builds: Builds) -> Iterator[Finding]:
+    from statistics import median  # few audits compare builds, and it loads decimal and random
+
     usual = median(map(_size, builds.all))
     for build in builds.all:
         size = _size(build)
