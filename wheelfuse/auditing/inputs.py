@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -123,8 +124,9 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
 
     processes = min(jobs, len(inputs))
     threads = min(jobs // processes, MOST)
-    # Started anew, since a fork could inherit locks of other threads.
-    pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context("spawn"))
+    # A fork has everything imported already, but would inherit what other threads hold locked.
+    method = "fork" if threading.active_count() == 1 else "spawn"
+    pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context(method))
     try:
         largest_first = sorted(inputs, key=lambda item: -item.size)
         futures = {pool.submit(item.read, threads): item for item in largest_first}

@@ -122,7 +122,7 @@ def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Read N inputs at a time (0: all cores).",
+    help="Use N cores, for one input or several (0: all).",
 )
 @click.option(
     "--config",

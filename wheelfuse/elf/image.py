@@ -150,7 +150,9 @@ def read_image(data: Content, *, deep: bool = False) -> Image:
         InvalidInput: the file is damaged, or of a form that is not understood.
     """
     try:
-        return _read(data, deep)
+        # Objects of pyelftools refer to each other in circles: closed, the stream at least holds no content.
+        with stream(data) as file:
+            return _read(ELFFile(file), data, deep)
     except (ELFError, ConstructError, struct.error, ValueError, KeyError, IndexError, OverflowError,
             UnicodeError, AttributeError, TypeError, AssertionError, RecursionError) as error:  # fmt: skip
         # pyelftools answers a lying header with whichever exception its parsing happens to hit.
@@ -158,8 +160,7 @@ def read_image(data: Content, *, deep: bool = False) -> Image:
         raise InvalidInput(Problem(f"unreadable ELF file: {told}")) from error
 
 
-def _read(data: Content, deep: bool) -> Image:
-    elf = ELFFile(stream(data))
+def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
     machine, kind = elf["e_machine"], elf["e_type"]
     head = (str(machine), elf.elfclass, elf.little_endian, str(kind))
     if isinstance(kind, int) and kind < _FIRST_OS_TYPE:  # pyelftools has no name for it

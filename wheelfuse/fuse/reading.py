@@ -21,6 +21,7 @@ from wheelfuse.fuse.options import Rule
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.batches import SIZE, batches
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import Wheel, read_wheel
 from wheelfuse.workers import threads
@@ -29,8 +30,6 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done so far and those to do in all."""
 
 _NOTHING_MORE = Look()
-_BATCH = 1 << 20
-"""Small members are verified several at a time, up to about this many bytes."""
 _CHEAPER = 3
 """How many times as long as hashing a byte of the wheel it takes to inflate, verify and look into one of a member."""
 
@@ -62,17 +61,21 @@ def read_sources(
         raise InvalidInput(problems)
     check(original for number, reader in enumerate(readers) for original in sketches(reader.source(number)))
     twins = _Twins(readers)
-    batches = [batch for reader in readers for batch in reader.batches(twins)]
+    portions = [
+        _Portion(reader, members, twins)
+        for reader in readers
+        for members in batches(reader.wheel.members.values())
+    ]
     total, done = sum(reader.size for reader in readers), 0
     # Those that take longest begin first, so that all threads have something to do until the end.
-    tasks: list[_Task] = [*batches, *map(_FileDigest, readers)]
+    tasks: list[_Task] = [*portions, *map(_FileDigest, readers)]
     tasks.sort(key=lambda task: -task.cost)
     with ThreadPoolExecutor(threads()) as pool:
         for task in _as_they_end(pool, tasks):
             done += task.size
             if progress:
                 progress(done, total)
-        problems = [problem for batch in batches for problem in batch.problems]
+        problems = [problem for portion in portions for problem in portion.problems]
         if not problems:
             problems = twins.settle()
     if problems:
@@ -130,17 +133,6 @@ class _Reader:
         self.size = sum(member.size for member in self.wheel.members.values())
         self.sha256 = ""
 
-    def batches(self, twins: _Twins) -> Iterator[_Batch]:
-        """The members: large ones alone, small ones several at a time."""
-        batch = _Batch(self, twins)
-        for member in sorted(self.wheel.members.values(), key=lambda member: (-member.size, member.path)):
-            if batch.members and batch.size + member.size > _BATCH:
-                yield batch
-                batch = _Batch(self, twins)
-            batch.members.append(member)
-            batch.size += member.size
-        yield batch
-
     def source(self, number: int) -> Source:
         """What was read so far, of the input of this number."""
         return Source(
@@ -175,21 +167,18 @@ class _Reader:
         return hashed(chunks, restoration.size, look)
 
 
-class _Batch:
+class _Portion:
     """Members of one wheel that one thread verifies."""
 
-    def __init__(self, reader: _Reader, twins: _Twins) -> None:
+    def __init__(self, reader: _Reader, members: Sequence[Member], twins: _Twins) -> None:
         self.reader = reader
+        self.members = members
         self.twins = twins
-        self.members: list[Member] = []
         self.problems: list[Problem] = []
-        self.size = 0
+        self.size = sum(member.size for member in members)
+        self.cost = _CHEAPER * self.size
 
-    @property
-    def cost(self) -> int:
-        return _CHEAPER * self.size
-
-    def run(self) -> _Batch:
+    def run(self) -> _Portion:
         for member in self.members:
             try:
                 self.reader.verify(member, closely=self.twins.is_first(self.reader, member))
@@ -212,7 +201,7 @@ class _FileDigest:
         return self
 
 
-_Task = _Batch | _FileDigest
+_Task = _Portion | _FileDigest
 
 
 class _Twins:
@@ -223,7 +212,7 @@ class _Twins:
         self._others: list[tuple[_Reader, Member]] = []
         for reader in readers:
             for member in reader.wheel.members.values():
-                if member.size <= _BATCH or member.path in reader.restorations:
+                if member.size <= SIZE or member.path in reader.restorations:
                     continue
                 first = self._first.setdefault((member.size, member.crc), (reader, member))
                 if first != (reader, member):
