@@ -91,9 +91,7 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in blocks of one size, and a last one."""
     held = bytearray()
     for chunk in chunks:
-        for start in range(
-            0, len(chunk), BLOCK
-        ):  # a chunk may be a whole file: it is not copied again and again
+        for start in range(0, len(chunk), BLOCK):  # a chunk may be a whole file, and is copied only once
             held += chunk[start : start + BLOCK]
             if len(held) >= BLOCK:
                 yield bytes(held[:BLOCK])
