@@ -11,6 +11,7 @@ from wheelfuse.content import Content, spooled, stream
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.contents import Archives, chunks_of
+from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.model import Facts, File, Original
 from wheelfuse.fuse.options import Rule
@@ -118,15 +119,12 @@ _UNITED = ("METADATA", "entry_points.txt", "top_level.txt", "namespace_packages.
 
 def _differing(originals: Sequence[Original]) -> Iterator[tuple[str, File]]:
     """The files at paths where not every original has the same content, and those that are always looked at."""
-    digests: dict[str, set[str]] = {}
-    for original in originals:
-        for path, file in original.files.items():
-            digests.setdefault(path, set()).add(file.digest)
+    contents = differences(originals).contents
     for original in originals:
         # WHEEL is written anew for the fused wheel, so each one's text is kept.
         always = {f"{original.dist_info}/{name}" for name in ("WHEEL", *_UNITED)}
         for path, file in original.files.items():
-            if len(digests[path]) > 1 or path in always or file.is_symlink:
+            if path in contents or path in always or file.is_symlink:
                 yield path, file
 
 
