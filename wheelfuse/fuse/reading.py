@@ -18,7 +18,7 @@ from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.contents import Archives, restored
 from wheelfuse.fuse.looking import Look, hashed, looked_at
 from wheelfuse.fuse.model import Original, Restoration
-from wheelfuse.fuse.options import Rule
+from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member
@@ -90,16 +90,17 @@ def _compared_in_full(archives: Archives, rules: Sequence[Rule]) -> frozenset[st
             known = first.setdefault(member.path, member)
             if (known.crc, known.size) != (member.crc, member.size):
                 differing.add(member.path)
-    return frozenset(path for path in differing if compared_in_full(path, rules))
+    by_path = Rules(rules)
+    return frozenset(path for path in differing if compared_in_full(path, by_path))
 
 
-def compared_in_full(path: str, rules: Sequence[Rule]) -> bool:
+def compared_in_full(path: str, rules: Rules) -> bool:
     """Whether ELF files that differ at this path may still be one for all: not if each CPython has its own, and
     nobody asks if the user has chosen one."""
     module = parse_module(path)
     if module and module.target:
         return False
-    return next((rule.strategy == "rename" for rule in rules if rule.matches(path)), True)
+    return next((rule.strategy == "rename" for rule in rules.matching(path)), True)
 
 
 def _as_they_end(pool: ThreadPoolExecutor, tasks: Iterable[_Task]) -> Iterator[_Task]:

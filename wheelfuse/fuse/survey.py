@@ -14,7 +14,7 @@ from wheelfuse.fuse.contents import Archives, chunks_of
 from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.model import Facts, File, Original
-from wheelfuse.fuse.options import Rule
+from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Progress, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
@@ -98,11 +98,12 @@ def _look_closer(
 ) -> Facts:
     """Facts that only differing files need: full digests of ELF files, texts, listings of archives."""
     deep, contents, listings = dict(images), {}, {}
+    by_path = Rules(rules)
     for path, file in _differing(originals):
         if file.digest in contents or file.digest in listings:
             continue
         if file.digest in images:
-            if compared_in_full(path, rules) and not deep[file.digest].loaded_digest:
+            if compared_in_full(path, by_path) and not deep[file.digest].loaded_digest:
                 with spooled(chunks_of(archives, file), file.size) as data:
                     deep[file.digest] = read_image(data, deep=True)
             continue

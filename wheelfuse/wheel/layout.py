@@ -56,7 +56,8 @@ class LocalHeader(NamedTuple):
 
     def disagreements(self, info: zipfile.ZipInfo) -> list[str]:
         """What this header says otherwise than the directory."""
-        codec = "utf-8" if info.flag_bits & _UTF8_FLAG else "cp437"
+        ascii_ = info.orig_filename.isascii()  # then all codecs are one, and this is the fastest
+        codec = "utf-8" if info.flag_bits & _UTF8_FLAG or ascii_ else "cp437"
         here = self.flags, self.method, self.crc, self.compressed_size, self.size
         there = info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size
         if here == there and self.name == info.orig_filename.encode(codec):
