@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from wheelfuse.fuse.model import File, Original
 
@@ -37,5 +39,6 @@ def differences(originals: Sequence[Original]) -> Differences:
                 contents.add(path)
             elif known.mode != file.mode:
                 modes.add(path)
-    partial = (path for original in originals for path in first.keys() - original.files.keys())
+    owners = Counter(chain.from_iterable(original.files for original in originals))
+    partial = (path for path, count in owners.items() if count < len(originals))
     return Differences(frozenset(contents), frozenset(modes), frozenset(partial))
