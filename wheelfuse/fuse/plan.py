@@ -167,7 +167,7 @@ def _made(originals: tuple[Original, ...]) -> set[str]:
 def _compared(originals: tuple[Original, ...], facts: Facts) -> tuple[list[Output], list[Case]]:
     """Plain files that every original has as they are, and all other paths, sorted, as cases to be settled."""
     made, everybody = _made(originals), labels(originals)
-    open_ = {loss.path for original in originals for loss in original.losses}
+    open_ = {loss.path for o in originals for loss in o.losses if loss.path in o.files}
     open_ |= differences(originals).of_any_kind
     agreed = []
     for path, file in originals[-1].files.items():
