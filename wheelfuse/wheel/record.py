@@ -95,8 +95,8 @@ def _entry(row: list[str]) -> RecordEntry:
 
 def format_record(entries: Iterable[RecordEntry], newline: str = "\n") -> bytes:
     """The text of a RECORD with these rows, in this order."""
-    content = io.BytesIO()
-    with io.TextIOWrapper(content, encoding="utf-8", newline="") as text:  # StringIO takes four bytes for a letter
+    content = io.BytesIO()  # StringIO would take four bytes for each letter
+    with io.TextIOWrapper(content, encoding="utf-8", newline="") as text:
         csv.writer(text, lineterminator=newline).writerows(
             (e.path, f"{e.algorithm}={e.digest}" if e.algorithm else "", e.size if e.size >= 0 else "")
             for e in entries
