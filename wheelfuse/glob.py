@@ -18,6 +18,11 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(meanings.get(part) or _literal(part) for part in parts), re.DOTALL)
 
 
+def is_literal(glob: str) -> bool:
+    """Whether a glob matches no other path than the one that is spelled like it."""
+    return not any(letter in glob for letter in "*?[")
+
+
 def _literal(part: str) -> str:
     """A part of a glob without wildcards; a set, which never matches the slash."""
     if not (part.startswith("[") and part.endswith("]") and len(part) > 2):

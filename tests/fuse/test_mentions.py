@@ -32,7 +32,11 @@ def matrix(name: str, soname: str, source: str) -> dict[Target, dict[str, str | 
 
 @pytest.mark.parametrize(
     ("name", "soname"),
-    [("libbound.so", "libbound.so"), ("libbound.so.1", "libbound.so.1")],
+    [
+        ("libbound.so", "libbound.so"),
+        ("libbound.so.1", "libbound.so.1"),
+        ("libbound++.so", "libbound++.so"),
+    ],
 )
 def test_source_that_names_a_renamed_library_is_a_warning(tmp_path: Path, name: str, soname: str) -> None:
     fused = fuse_matrix(tmp_path, matrix(name, soname, f"import ctypes\nctypes.CDLL('{name}')\n"))
@@ -40,7 +44,9 @@ def test_source_that_names_a_renamed_library_is_a_warning(tmp_path: Path, name: 
     assert f"pkg/load.py: names {name}, of which the fused wheel has one for each CPython" in fused.warnings
 
 
-@pytest.mark.parametrize("source", ["x = 1\n", "'libbound.so.2'\n", "'notlibbound.so'\n"])
+@pytest.mark.parametrize(
+    "source", ["x = 1\n", "'libbound.so.2'\n", "'notlibbound.so'\n", "'libbound++.so'\n"]
+)
 def test_other_names_are_none(tmp_path: Path, source: str) -> None:
     fused = fuse_matrix(tmp_path, matrix("libbound.so", "libbound.so", source))
     assert "load.py" not in fused.warnings

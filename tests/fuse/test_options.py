@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fuse.merging import build_matrix, command, fuse, fuse_matrix, options, refused
 from wheelfuse import MergeOptions, Rule, UsageError
-from wheelfuse.fuse.options import parse_missing, parse_targets
+from wheelfuse.fuse.options import Rules, parse_missing, parse_targets
 from wheelfuse.target import Target
 
 CP310, CP311, CP312 = (Target(minor) for minor in (10, 11, 12))
@@ -37,6 +37,18 @@ def test_a_rule_is_a_glob_and_a_strategy(text: str, glob: str, strategy: str) ->
     rule = Rule.parse(text)
     assert (rule.glob, rule.strategy) == (glob, strategy)
     assert str(rule) == text
+
+
+PARTS = st.sampled_from(["a", "b", "a.py", "[a]", "*", "**", "*.py", "?", ""])
+
+
+@examples(
+    st.lists(st.lists(PARTS, min_size=1, max_size=4).map("/".join).filter(bool), max_size=8),
+    st.lists(st.sampled_from(["a", "b", "a.py", "*"]), min_size=1, max_size=4).map("/".join),
+)
+def test_rules_are_found_as_if_each_were_tried(globs: list[str], path: str) -> None:
+    rules = [Rule(glob, strategy) for glob in globs for strategy in ("newest", "drop")]
+    assert Rules(rules).matching(path) == [rule for rule in rules if rule.matches(path)]
 
 
 @pytest.mark.parametrize(

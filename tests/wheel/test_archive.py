@@ -18,6 +18,7 @@ from tests.wheel.zips import INFO, NAME, Entry, wheel_entries, write_wheel, zip_
 from tests.wheels import wheelfuse
 from wheelfuse.errors import InvalidInput
 from wheelfuse.wheel.archive import Archive, symlink_escapes
+from wheelfuse.wheel.layout import reading_ahead
 
 ANY = b"some bytes, and some more bytes"
 
@@ -356,3 +357,16 @@ def test_a_content_is_inflated_once_while_there_is_room_for_it(
             with archive.content(member) as content:
                 assert content[:] == ANY
     assert inflated == ["pkg/data"] * times
+
+
+@given(
+    st.integers(0, 20_000), st.lists(st.tuples(st.integers(0, 9000), st.integers(-10, 21_000)), max_size=20)
+)
+def test_reading_ahead_reads_the_same(size: int, reads: list[tuple[int, int]]) -> None:
+    data = bytes(number % 251 for number in range(size))
+
+    def read(length: int, offset: int) -> bytes:
+        return data[offset : offset + length] if offset >= 0 else b""
+
+    ahead = reading_ahead(read)
+    assert [ahead(*place) for place in reads] == [read(*place) for place in reads]

@@ -62,7 +62,7 @@ class ModuleName:
 
 def parse_module(path: str) -> ModuleName | None:
     """The module name of a path with an extension suffix, or None. ``.so`` alone does not make a module yet."""
-    match = _NAME.fullmatch(path)
+    match = _NAME.fullmatch(path) if path.endswith(".so") else None
     if not match or ".dist-info/" in path:
         return None
     return ModuleName(match["stem"], match["suffix"], match["multiarch"] or "")
@@ -91,7 +91,7 @@ class Bytecode:
 
 def parse_bytecode(path: str) -> Bytecode | None:
     """What a path in ``__pycache__`` is the cache of; None for other paths."""
-    match = _BYTECODE.fullmatch(path)
+    match = _BYTECODE.fullmatch(path) if path.endswith(".pyc") else None
     return Bytecode(f"{match['package']}{match['module']}.py", int(match["minor"])) if match else None
 
 

@@ -47,11 +47,23 @@ class Tree(Linkage):
         """The files that define a symbol, one that is spelt like CPython's."""
         return self._exporters.get(symbol, frozenset())
 
+    @cached_property
+    def python_bound(self) -> frozenset[str]:
+        """The files that need symbols spelt like CPython's, themselves or through what they link."""
+        return self.reaching(frozenset(path for path in self.images if self.cpython_imports(path)))
+
     def unmet(self, path: str) -> frozenset[str]:
         """What a file needs that is spelt like CPython's and that no library which it links defines."""
-        linked = self.reached_from(path) - {path}
-        asked = self.cpython_imports(path)
-        return asked.difference(*(asked & self.images[other].exports for other in linked))
+        if path not in self._unmet:
+            linked = self.reached_from(path) - {path}
+            asked = self.cpython_imports(path)
+            defined = (asked & self.images[other].exports for other in linked)
+            self._unmet[path] = asked.difference(*defined)
+        return self._unmet[path]
+
+    @cached_property
+    def _unmet(self) -> dict[str, frozenset[str]]:
+        return {}
 
     def may_come_from_elsewhere(self, path: str, symbol: str) -> bool:
         """Whether something else than CPython may define a symbol that a file needs and CPython lacks.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from wheelfuse.abi.modules import ModuleName, extension_module, multiarchs_for, parse_module, picks
 from wheelfuse.abi.tree import Tree
@@ -49,13 +50,24 @@ class Binding:
     def soabi_path(self, original: Original, path: str, target: Target) -> str | None:
         """Where an original's module goes so that only this CPython imports it; None if its suffix is not known."""
         module = extension_module(path, self.image(original, path))
-        arch = _multiarch(original, self.trees[original.label], target)
+        arch = self._multiarch(original, target) if module else None
         return module.soabi_path(target, arch) if module and arch else None
+
+    def _multiarch(self, original: Original, target: Target) -> str | None:
+        """The multiarch part of the suffix: as in the original's other modules, or else by its machine and libc."""
+        key = original.label, target
+        if key not in self._multiarchs:
+            self._multiarchs[key] = _multiarch(original, self.trees[original.label], target)
+        return self._multiarchs[key]
+
+    @cached_property
+    def _multiarchs(self) -> dict[tuple[str, Target], str | None]:
+        return {}
 
     def rename(self, original: Original, path: str) -> Rename | None:
         """The edit that an original's file needs: its own soname, and the names of what it links; None: no edit."""
         image = self.image(original, path)
-        if image is None:
+        if image is None or not self.per_target:
             return None
         needed = {
             name: new
@@ -152,11 +164,7 @@ def leaks(case: Case, module: ModuleName, trees: Mapping[str, Tree]) -> bool:
 
 def is_bound(case: Case, trees: Mapping[str, Tree]) -> bool:
     """Whether the library imports symbols of CPython, itself or through what it links."""
-    return any(_python_bound(trees[original.label], case.path) for original in case.owners)
-
-
-def _python_bound(tree: Tree, path: str) -> bool:
-    return any(tree.cpython_imports(reached) for reached in tree.reached_from(path))
+    return any(case.path in trees[original.label].python_bound for original in case.owners)
 
 
 def is_reached(case: Case, trees: Mapping[str, Tree]) -> bool:
@@ -166,21 +174,20 @@ def is_reached(case: Case, trees: Mapping[str, Tree]) -> bool:
 
 def _closure(seeds: set[str], trees: Mapping[str, Tree]) -> frozenset[str]:
     """The seeds and all that reaches them, but for modules that are one per CPython by their suffix."""
-    found = frozenset(seeds)
-    while True:
-        reached = set(found)
+    found, fresh = set(seeds), frozenset(seeds)
+    while fresh:
+        reached = set()
         for tree in trees.values():
-            for path in tree.reaching(found & tree.images.keys()):
+            for path in tree.reaching(fresh & tree.images.keys()) - found:
                 module = extension_module(path, tree.images[path])
                 if module is None or module.target is None:
                     reached.add(path)
-        if reached == found:
-            return found
-        found = frozenset(reached)
+        found |= reached
+        fresh = frozenset(reached)
+    return frozenset(found)
 
 
 def _multiarch(original: Original, tree: Tree, target: Target) -> str | None:
-    """The multiarch part of the suffix: as in the original's other modules, or else by its machine and libc."""
     siblings = {
         module.multiarch
         for files in tree.modules.values()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from wheelfuse.abi.modules import is_tagged_bytecode
 from wheelfuse.errors import Problem
+from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.model import Conflict, Group, Original
 from wheelfuse.fuse.resolvers.sources import is_importable_source
 
@@ -27,23 +28,14 @@ def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> t
     alike: dict[tuple[str, tuple[Group, ...], tuple[str, ...]], list[Conflict]] = defaultdict(list)
     for conflict in conflicts:
         alike[(conflict.reason, conflict.groups, conflict.strategies)].append(conflict)
-    differing = _differing(originals)
+    if not alike:
+        return ()
+    # Bytecode aside, which follows its source.
+    differing = _counts(path for path in differences(originals).of_files if not is_tagged_bytecode(path))
     return tuple(_problem(members, differing, originals) for members in alike.values())
 
 
-def _differing(originals: tuple[Original, ...]) -> set[str]:
-    """The paths where the originals are not all the same; bytecode aside, which follows its source."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    owners: dict[str, int] = defaultdict(int)
-    for original in originals:
-        for path, file in original.files.items():
-            if not is_tagged_bytecode(path):
-                seen[path].add(file.digest)
-                owners[path] += 1
-    return {path for path in seen if len(seen[path]) > 1 or owners[path] < len(originals)}
-
-
-def _problem(members: list[Conflict], differing: set[str], originals: tuple[Original, ...]) -> Problem:
+def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[Original, ...]) -> Problem:
     first = members[0]
     have = {label for group in first.groups if group.present for label in group.labels}
     owners = [original.label for original in originals if original.label in have]
@@ -91,10 +83,13 @@ def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: l
     return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
 
 
-def _globs(paths: list[str], differing: set[str]) -> Iterator[str]:
-    """As few globs as name these differences and no others: whole directories, else single files."""
-    mine, all_ = _counts(paths), _counts(differing)
-    whole = {directory for directory, count in mine.items() if count == all_[directory] and count > 1}
+def _globs(paths: list[str], differing: Counter[str]) -> Iterator[str]:
+    """As few globs as name these differences and no others: whole directories, else single files.
+
+    *differing* tells how many differences there are below each directory.
+    """
+    mine = _counts(paths)
+    whole = {directory for directory, count in mine.items() if count == differing[directory] and count > 1}
     found = set()
     for path in paths:
         topmost = [directory for directory in _above(path) if directory in whole][-1:]

@@ -6,7 +6,8 @@ the names that they will have there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wheelfuse.abi.cpython import ImportProblem, check_imports, has_table
@@ -37,27 +38,29 @@ def check_contracts(
     Those are the owners' CPythons, and those whose own file was given up for this one (*lost*).
     """
     by_label = {original.label: original for original in originals}
-    adopted: dict[str, tuple[Original, ...]] = {}
+    adopted: dict[str, list[Original]] = defaultdict(list)
     for item in lost:
         if item.loss.fate is Fate.REPLACED:
-            adopted[item.loss.path] = (*adopted.get(item.loss.path, ()), by_label[item.label])
+            adopted[item.loss.path].append(by_label[item.label])
+    loaders = {label: _Loaders(tree) for label, tree in binding.trees.items()}
     found: dict[Problem, bool] = {}
     for output in outputs:
         if not output.owners or not output.origin:
             continue
-        owners = [by_label[label] for label in output.owners]
-        image = binding.image(owners[-1], output.origin)
+        newest = by_label[output.owners[-1]]
+        image = binding.image(newest, output.origin)
         if image is None:
-            found |= dict.fromkeys(_no_module(owners[-1], output), True)
+            found |= dict.fromkeys(_no_module(newest, output), True)
             continue
+        owners = [by_label[label] for label in output.owners]
         module = extension_module(output.path, image)
         if module:
-            found |= dict.fromkeys(_machine(owners[-1], output, image), True)
+            found |= dict.fromkeys(_machine(newest, output, image), True)
             others = adopted.get(output.path, ())
-            for path, problem in _import_problems(owners, others, output, module, binding):
+            for path, problem in _import_problems(owners, others, output, module, loaders):
                 what = Problem(
                     problem.message,
-                    owners[-1].where,
+                    newest.where,
                     output.path if path == output.origin else path,
                     "Build this file again for the CPython that loads it." if problem.certain else "",
                 )
@@ -76,11 +79,15 @@ def _no_module(original: Original, output: Output) -> Iterator[Problem]:
 
 
 def _import_problems(
-    owners: list[Original], others: tuple[Original, ...], output: Output, module: ModuleName, binding: Binding
+    owners: list[Original],
+    others: Sequence[Original],
+    output: Output,
+    module: ModuleName,
+    loaders: Mapping[str, _Loaders],
 ) -> Iterator[tuple[str, ImportProblem]]:
     """The problems of a module and of the libraries that it links, each with the path (in the original)."""
     if module.stable_abi:
-        tree = binding.trees[owners[-1].label]
+        tree = loaders[owners[-1].label].tree
         names = tree.cpython_imports(output.origin)
         for problem in check_limited(
             names, _limited_api([*owners, *others]), free_threaded=module.stable_abi == "abi3t"
@@ -88,12 +95,12 @@ def _import_problems(
             if judged := _judged(problem, output.origin, tree):
                 yield output.origin, judged
         return
-    loaders = {target: owners[-1] for original in others for target in _known(original)}
-    loaders |= {target: original for original in owners for target in _known(original)}
+    wheels = {target: owners[-1] for original in others for target in _known(original)}
+    wheels |= {target: original for original in owners for target in _known(original)}
     if module.target:
-        loaders = {module.target: loaders.get(module.target, owners[-1])}
-    for target, original in sorted(loaders.items(), key=lambda item: item[0]):
-        yield from _loaded_problems(binding.trees[original.label], output.origin, target)
+        wheels = {module.target: wheels.get(module.target, owners[-1])}
+    for target, original in sorted(wheels.items(), key=lambda item: item[0]):
+        yield from loaders[original.label].missed(output.origin, target)
 
 
 def _known(original: Original) -> tuple[Target, ...]:
@@ -101,12 +108,29 @@ def _known(original: Original) -> tuple[Target, ...]:
     return (original.target,) if original.target else tuple(filter(has_table, original.serves))
 
 
-def _loaded_problems(tree: Tree, path: str, target: Target) -> Iterator[tuple[str, ImportProblem]]:
-    """What the loader of one CPython would miss: in the file and in all of its wheel that it links."""
-    for loaded in sorted(tree.reached_from(path)):
-        for problem in check_imports(tree.cpython_imports(loaded), target):
-            if judged := _judged(problem, loaded, tree):
-                yield loaded, judged
+class _Loaders:
+    """What the loaders of CPythons would miss in the files of one wheel; each file is looked at once for each."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._found: dict[Target, dict[str, tuple[ImportProblem, ...]]] = {}
+        self._leading: dict[Target, frozenset[str]] = {}
+
+    def missed(self, path: str, target: Target) -> Iterator[tuple[str, ImportProblem]]:
+        """What one CPython misses in a file and in all of its wheel that it links, each with its path."""
+        if target not in self._found:
+            problems = ((path, self._problems(path, target)) for path in self.tree.images)
+            self._found[target] = {path: found for path, found in problems if found}
+            self._leading[target] = self.tree.reaching(frozenset(self._found[target]))
+        if path in self._leading[target]:
+            found = self._found[target]
+            for loaded in sorted(self.tree.reached_from(path) & found.keys()):
+                yield from ((loaded, problem) for problem in found[loaded])
+
+    def _problems(self, path: str, target: Target) -> tuple[ImportProblem, ...]:
+        problems = check_imports(self.tree.cpython_imports(path), target)
+        judged = (_judged(problem, path, self.tree) for problem in problems)
+        return tuple(problem for problem in judged if problem)
 
 
 def _judged(problem: ImportProblem, path: str, tree: Tree) -> ImportProblem | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.abi.modules import ModuleName, extension_module, loads, multiarchs_for, parse_module, picks
@@ -58,20 +59,37 @@ class Module:
 
     def picked(self, target: Target) -> Found | None:
         """The file that import takes on one CPython, by the order of its suffixes; None if it would not load."""
-        known = dict(self.multiarchs).get(target, frozenset())
-        by_arch = [self._picked_on(target, frozenset({arch})) for arch in sorted(known)]
-        picked = by_arch or [self._picked_on(target, frozenset())]
-        return picked[0] if all(picked) else None
+        if target not in self._picked:
+            known = self._known_multiarchs.get(target, frozenset())
+            by_arch = [self._picked_on(target, arch) for arch in sorted(known) or [""]]
+            self._picked[target] = by_arch[0] if all(by_arch) else None
+        return self._picked[target]
 
-    def _picked_on(self, target: Target, multiarch: frozenset[str]) -> Found | None:
+    def _picked_on(self, target: Target, multiarch: str) -> Found | None:
         files = [
             (place, file.output.path, file)
-            for file in self.files
+            for file in (*self._by_target.get(target, ()), *self._by_target.get(None, ()))
             if (place := picks(target, file.name)) is not None
-            and not (file.name.multiarch and multiarch and file.name.multiarch not in multiarch)
+            and not (file.name.multiarch and multiarch and file.name.multiarch != multiarch)
         ]
         first = min(files, key=lambda item: item[:2])[2] if files else None
         return first if first and loads(target, first.name) else None
+
+    @cached_property
+    def _picked(self) -> dict[Target, Found | None]:
+        return {}
+
+    @cached_property
+    def _known_multiarchs(self) -> dict[Target, frozenset[str]]:
+        return dict(self.multiarchs)
+
+    @cached_property
+    def _by_target(self) -> dict[Target | None, list[Found]]:
+        """The files by the only CPython that imports them; None for those that are open to several."""
+        found: dict[Target | None, list[Found]] = {}
+        for file in self.files:
+            found.setdefault(file.name.target, []).append(file)
+        return found
 
 
 @dataclass(frozen=True)

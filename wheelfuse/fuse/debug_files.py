@@ -29,7 +29,7 @@ def write_debug_files(
         UsageError: there is another debug file for the same build, and *overwrite* is not given.
         OSError: the disk is full, or the like.
     """
-    written: list[Path] = []
+    written: dict[Path, None] = {}
     for output in outputs:
         source = output.file.source
         if not isinstance(source, Stored) or not source.stripped:
@@ -42,7 +42,7 @@ def write_debug_files(
             # A build ID names a build: a second file of it in the wheel has the same debug information.
             if path in written:
                 continue
-            written.append(path)
+            written[path] = None
             _write(path, stripped.debug, content, overwrite=overwrite)
     return tuple(written)
 

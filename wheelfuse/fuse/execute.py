@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from wheelfuse import __version__
 from wheelfuse.fuse.carrying import CarrierFile, carrier_file
 from wheelfuse.fuse.contents import Archives
-from wheelfuse.fuse.model import Fate, Original, Output, Stored
+from wheelfuse.fuse.model import Fate, Loss, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.preparing import Edits, preparing
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
@@ -146,7 +147,11 @@ def provenance_of(plan: Plan, edits: Mapping[str, Edits]) -> Provenance:
     losses = [loss for original in plan.originals for loss in original.losses]
     lossy |= {loss.path for loss in losses if loss.fate is not Fate.STRIPPED}
     lossless = tuple(resolution for resolution in plan.resolutions if resolution.path not in lossy)
-    inputs = tuple(_input(plan, original) for original in plan.originals)
+    modes = _modes(plan)
+    lost: dict[str, list[Loss]] = defaultdict(list)
+    for item in plan.lost:
+        lost[item.label].append(item.loss)
+    inputs = tuple(_input(plan, o, modes[o.label], lost[o.label]) for o in plan.originals)
     return Provenance(__version__, inputs, tuple(placed), lossless, plan.resolve, plan.holes)
 
 
@@ -156,18 +161,21 @@ def _placed(output: Output, edits: Edits) -> Placed:
     return Placed(output.path, output.owners, output.origin, edits.undo, edits.recipe, carrier, ids)
 
 
-def _input(plan: Plan, original: Original) -> Input:
-    modes = {
-        output.origin: original.files[output.origin].mode
-        for output in plan.outputs
-        if original.label in output.owners
-        and output.origin
-        and original.files[output.origin].mode != output.file.mode
-    }
+def _modes(plan: Plan) -> dict[str, dict[str, int]]:
+    """The modes that originals (by label) have otherwise than the fused wheel."""
+    files = {original.label: original.files for original in plan.originals}
+    found: dict[str, dict[str, int]] = {label: {} for label in files}
+    for output in plan.outputs:
+        for label in output.owners if output.origin else ():
+            if (mode := files[label][output.origin].mode) != output.file.mode:
+                found[label][output.origin] = mode
+    return found
+
+
+def _input(plan: Plan, original: Original, modes: Mapping[str, int], lost: Iterable[Loss]) -> Input:
     restore = plan.restored[original.label]
-    modes |= {path: mode for path in restore if (mode := original.files[path].mode) != DEFAULT_MODE}
-    losses = {loss.path: loss for loss in original.losses}
-    losses |= {lost.loss.path: lost.loss for lost in plan.lost if lost.label == original.label}
+    kept = {path: mode for path in restore if (mode := original.files[path].mode) != DEFAULT_MODE}
+    losses = {loss.path: loss for loss in (*original.losses, *lost)}
     return Input(
         name=str(original.name),
         sha256=original.sha256,
@@ -179,7 +187,7 @@ def _input(plan: Plan, original: Original) -> Input:
         requires_python=original.requires_python,
         record=original.record,
         restore=restore,
-        modes=modes,
+        modes={**modes, **kept},
         losses=tuple(loss for _, loss in sorted(losses.items())),
         guessed_from=original.guessed_from,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem
@@ -13,29 +13,38 @@ from wheelfuse.fuse.model import Output
 from wheelfuse.fuse.plan import Plan
 
 _LIBRARY = re.compile(r"\.so(?:\.\d+)*$")
+_WORD = re.compile(rb"[\w.-]+")
+"""What nearly all names of libraries are: of words, however many names are looked for, a text is read once."""
 
 
 def mentions(plan: Plan, archives: Archives) -> Iterator[Problem]:
     """A warning for each source file and renamed library. Nothing tells whether the name is used to open it."""
-    names = sorted(
-        {posixpath.basename(output.origin) for output in plan.outputs if _is_renamed_library(output)}
-    )
+    names = {
+        posixpath.basename(output.origin).encode() for output in plan.outputs if _is_renamed_library(output)
+    }
     if not names:
         return
-    pattern = re.compile(
-        rb"(?<![\w.-])(?:" + b"|".join(re.escape(name.encode()) for name in names) + rb")(?![\w.-])"
-    )
+    odd = _pattern(name for name in names if not _WORD.fullmatch(name))
     seen: set[str] = set()
     for output in plan.outputs:
         if not output.path.endswith(".py") or output.file.digest in seen or not output.origin:
             continue
         seen.add(output.file.digest)
-        for found in sorted(set(pattern.findall(b"".join(chunks_of(archives, output.file))))):
+        content = b"".join(chunks_of(archives, output.file))
+        if b".so" not in content:
+            continue
+        for found in sorted(names.intersection(_WORD.findall(content)).union(odd.findall(content))):
             yield Problem(
                 f"names {found.decode()}, of which the fused wheel has one for each CPython, under other names",
                 member=output.path,
                 todo="If it opens the library by this name, settle the library with --resolve.",
             )
+
+
+def _pattern(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """What finds these names where they are no part of a longer word; without names, nothing."""
+    alternatives = b"|".join(re.escape(name) for name in sorted(names)) or b"(?!)"
+    return re.compile(rb"(?<![\w.-])(?:" + alternatives + rb")(?![\w.-])")
 
 
 def _is_renamed_library(output: Output) -> bool:

@@ -83,6 +83,15 @@ class File:
     def is_symlink(self) -> bool:
         return stat.S_ISLNK(self.mode)
 
+    @property
+    def kind(self) -> int:
+        """The kind of file in its mode, which zip files may leave out for regular files."""
+        return stat.S_IFMT(self.mode) or stat.S_IFREG
+
+    def with_mode(self, mode: int) -> File:
+        """The same file with this mode."""
+        return self if self.mode == mode else replace(self, mode=mode)
+
 
 class Fate(str, Enum):
     """What became of a file whose bytes cannot come back."""
@@ -149,12 +158,12 @@ class Original:
     serves: tuple[Target, ...] = ()
     guessed_from: str = ""
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What tells it from the others: ``cp313t``, ``cp39-abi3``, ``py3-none``."""
         return self.name.label
 
-    @property
+    @cached_property
     def target(self) -> Target | None:
         """The only CPython that this wheel is for, by its tags or because no other one is left to it."""
         return self.name.target or (self.serves[0] if len(self.serves) == 1 else None)
@@ -270,7 +279,7 @@ class Outsourcing:
     renamings: tuple[Edit, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Output:
     """One file of the fused wheel: content, the originals that own it (labels) and its path there.
 
@@ -285,7 +294,7 @@ class Output:
     outsourcing: Outsourcing | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """A difference that was settled: which rule did it, at which path, and what came of it."""
 
@@ -295,7 +304,7 @@ class Resolution:
     outcome: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Originals (labels) that agree about a path; *present* is False where they have no such file."""
 
@@ -306,7 +315,7 @@ class Group:
         return ", ".join(self.labels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """A difference that nobody may settle silently. *details* are lines to show; *strategies* would settle it."""
 
@@ -317,7 +326,7 @@ class Conflict:
     details: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A loss, and the original (label) that suffers it."""
 
@@ -325,7 +334,7 @@ class Lost:
     loss: Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What became of one path."""
 
@@ -353,11 +362,10 @@ class Case:
     @cached_property
     def variants(self) -> dict[str, tuple[Original, ...]]:
         """digest -> the originals that have this content, oldest first."""
-        found: dict[str, tuple[Original, ...]] = {}
+        found: dict[str, list[Original]] = {}
         for original in self.owners:
-            digest = original.files[self.path].digest
-            found[digest] = (*found.get(digest, ()), original)
-        return found
+            found.setdefault(original.files[self.path].digest, []).append(original)
+        return {digest: tuple(originals) for digest, originals in found.items()}
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -371,11 +379,9 @@ class Case:
         return self.owners[-1]
 
     def mode(self, owners: tuple[Original, ...]) -> int:
-        """The Unix mode for what these originals share: all permissions that any of them has, and their kind of file,
-        which zip files may leave out for regular files."""
-        modes = [original.files[self.path].mode for original in owners]
-        kind = stat.S_IFMT(modes[-1]) or stat.S_IFREG
-        return kind | functools.reduce(operator.or_, map(stat.S_IMODE, modes))
+        """The Unix mode for what these originals share: all permissions that any has, and their kind of file."""
+        files = [original.files[self.path] for original in owners]
+        return files[-1].kind | functools.reduce(operator.or_, (stat.S_IMODE(file.mode) for file in files))
 
     def output(
         self, owners: tuple[Original, ...], path: str | None = None, rename: Rename | None = None
@@ -384,9 +390,7 @@ class Case:
         # Of equal contents the newest original's is taken, whoever owns the output: they may be compressed differently.
         file = self.variants[owners[-1].files[self.path].digest][-1].files[self.path]
         truly = tuple(original for original in owners if not original.is_stood_in_for(self.path))
-        return Output(
-            path or self.path, replace(file, mode=self.mode(owners)), labels(truly), self.path, rename
-        )
+        return Output(path or self.path, file.with_mode(self.mode(owners)), labels(truly), self.path, rename)
 
     def collapsed(
         self, why: str, rule: str, outcome: str, keeper: Original | None = None, strategy: str = ""
@@ -394,14 +398,13 @@ class Case:
         """One owner's file stands for all; the others lose theirs."""
         keeper = keeper or self.newest
         kept = keeper.files[self.path].digest
-        agreeing = tuple(o for o in self.owners if o.files[self.path].digest == kept)
         lost = tuple(
             Lost(original.label, _loss(original, self.path, why, strategy, Fate.REPLACED))
             for original in self.owners
-            if original not in agreeing
+            if original.files[self.path].digest != kept
         )
         resolution = Resolution(rule, self.path, labels(self.owners), outcome)
-        return Settled((self.output(agreeing),), (resolution,), lost)
+        return Settled((self.output(self.variants[kept]),), (resolution,), lost)
 
     def dropped(self, why: str, rule: str, outcome: str, strategy: str = "") -> Settled:
         """Nobody keeps the file."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 from wheelfuse.errors import UsageError
-from wheelfuse.glob import glob_pattern
+from wheelfuse.glob import glob_pattern, is_literal
 from wheelfuse.target import Target
 
 NAMES: Literal["names"] = "names"
@@ -65,6 +67,31 @@ class Rule:
 
     def __str__(self) -> str:
         return f"{self.glob}={self.strategy}"
+
+
+class Rules:
+    """Rules in their order, found by path: only globs that are neither one path nor a whole directory are tried."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._at: dict[str, list[tuple[int, Rule]]] = defaultdict(list)
+        self._below: dict[str, list[tuple[int, Rule]]] = defaultdict(list)
+        self._others: list[tuple[int, Rule]] = []
+        for numbered in enumerate(rules):
+            directory = numbered[1].glob.removesuffix("**")
+            if is_literal(numbered[1].glob):
+                self._at[numbered[1].glob].append(numbered)
+            elif is_literal(directory) and directory.endswith("/"):
+                self._below[directory].append(numbered)
+            else:
+                self._others.append(numbered)
+
+    def matching(self, path: str) -> list[Rule]:
+        """The rules that match a path, the one that counts first."""
+        found = [*self._at.get(path, ()), *(item for item in self._others if item[1].matches(path))]
+        if self._below:
+            ends = (end for end, letter in enumerate(path, 1) if letter == "/")
+            found += (item for end in ends for item in self._below.get(path[:end], ()))
+        return [rule for _, rule in sorted(found, key=itemgetter(0))]
 
 
 @dataclass(frozen=True)

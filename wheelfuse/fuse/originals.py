@@ -18,7 +18,7 @@ from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.archive import DEFAULT_MODE
 from wheelfuse.wheel.metadata import write_wheel_file
 from wheelfuse.wheel.name import WheelName
-from wheelfuse.wheel.record import UNHASHED, RecordEntry, encode_digest, format_record, parse_record
+from wheelfuse.wheel.record import UNHASHED, RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.wheel import Wheel
 
 
@@ -176,7 +176,13 @@ def _provenance_problem(source: Source, what: str) -> Problem:
 
 def healed(originals: tuple[Original, ...]) -> tuple[Original, ...]:
     """The originals with those lost files back that another one has: it is as if they had never been lost."""
-    have = {(path, file.digest): file for original in originals for path, file in original.files.items()}
+    lost = {loss.path for original in originals for loss in original.losses}
+    have = {
+        (path, file.digest): file
+        for original in originals
+        for path in lost
+        if (file := original.files.get(path))
+    }
     return tuple(_healed(original, have) if original.losses else original for original in originals)
 
 
@@ -228,14 +234,19 @@ def _record_form(wheel: Wheel, files: Mapping[str, File]) -> RecordForm:
     content, record_path, mode = wheel.record_bytes, wheel.record_path, wheel.members[wheel.record_path].mode
     newline = "\r\n" if b"\r\n" in content else "\n"
     digest = digest_of(content)
-    paths = [entry.path for entry in parse_record(content)]
-    position = {path: index for index, path in enumerate(sorted({*files, record_path}))}
-    if set(paths) == position.keys():
-        order = tuple(position[path] for path in paths)
-        form = RecordForm(() if order == tuple(range(len(order))) else order, newline, "", digest, mode)
-        if _record(form, record_path, files) == content:
-            return form
+    if len(wheel.record) == len(files) + 1 and _rows(wheel.record, record_path, files, newline) == content:
+        return RecordForm(_order(wheel.record), newline, "", digest, mode)
     return RecordForm(verbatim=content.decode(), digest=digest, mode=mode)
+
+
+def _order(paths: Iterable[str]) -> tuple[int, ...]:
+    """The place of each path among the sorted ones; empty if they are sorted."""
+    paths = list(paths)
+    ordered = sorted(paths)
+    if paths == ordered:
+        return ()
+    place = {path: index for index, path in enumerate(ordered)}
+    return tuple(place[path] for path in paths)
 
 
 def write_record(original: Original) -> bytes:
@@ -252,11 +263,14 @@ def _record(
     paths = sorted({*files, *dropped, record_path})
     if len(form.order) == len(paths):
         paths = [paths[index] for index in form.order]
+    return _rows(paths, record_path, files, form.newline)
+
+
+def _rows(paths: Iterable[str], record_path: str, files: Mapping[str, File], newline: str) -> bytes:
+    """The rows of these paths, of those that there are."""
     entries = (
-        RecordEntry(path, "sha256", files[path].digest, files[path].size)
-        if path != record_path
-        else RecordEntry(path, "", "", -1)
+        RecordEntry(path, "sha256", file.digest, file.size) if file else RecordEntry(path, "", "", -1)
         for path in paths
-        if path in files or path == record_path
+        if (file := files.get(path)) or path == record_path
     )
-    return format_record(entries, form.newline)
+    return format_record(entries, newline)

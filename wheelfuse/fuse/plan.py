@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import attrgetter
 
 from wheelfuse.abi.modules import installed_path, is_tagged_bytecode
 from wheelfuse.errors import ConflictError, InvalidInput, Problem, WheelfuseError
@@ -13,11 +16,13 @@ from wheelfuse.fuse.conflicts import explain
 from wheelfuse.fuse.contract import check_contracts
 from wheelfuse.fuse.coverage import ModuleRow, check_coverage, matrix, modules_of
 from wheelfuse.fuse.device_code import ModuleShare, Sharing, could_save, share
+from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.links import broken_links
 from wheelfuse.fuse.model import (
     Case,
     Conflict,
     Facts,
+    File,
     HeldCode,
     Inline,
     Lost,
@@ -26,6 +31,7 @@ from wheelfuse.fuse.model import (
     Resolution,
     SeenCode,
     Settled,
+    labels,
 )
 from wheelfuse.fuse.options import MergeOptions, Rule, Share
 from wheelfuse.fuse.provenance import FILE
@@ -73,24 +79,28 @@ class Plan:
 
     def error(self) -> WheelfuseError | None:
         """Why nothing can be written, all reasons in one; None if the plan can be carried out."""
-        problems = (*self.broken, *self.refusals, *explain(self.conflicts, self.originals))
-        if not problems:
+        if not self._problems:
             return None
-        return InvalidInput(problems) if self.broken else ConflictError(problems)
+        return InvalidInput(self._problems) if self.broken else ConflictError(self._problems)
+
+    @cached_property
+    def _problems(self) -> tuple[Problem, ...]:
+        return (*self.broken, *self.refusals, *explain(self.conflicts, self.originals))
 
 
 def make_plan(survey: Survey, options: MergeOptions) -> Plan:
     """Decide what becomes of every path of every original."""
     originals, facts = survey.originals, survey.facts
     options = replace(options, allow_missing=options.allow_missing + survey.holes)
-    cases = tuple(_cases(originals))
+    agreed, cases = _compared(originals, facts)
     differing = [case for case in cases if case.absent or len(case.variants) > 1]
     decided, used = decisions(differing, options.resolve, survey.remembered)
     renamed = [path for path, decision in decided.items() if decision.strategy == "rename"]
     binding = bind(originals, facts, forced=renamed, settled=decided.keys() - set(renamed))
     context = Context(originals[-1].dist_info, facts, binding, strict=options.strict)
     settled, conflicts = _settle(cases, decided, context)
-    outputs = tuple(sorted((output for item in settled for output in item.outputs), key=lambda o: o.path))
+    made = (output for item in settled for output in item.outputs)
+    outputs = tuple(sorted((*agreed, *made), key=attrgetter("path")))
     lost = tuple(lost for item in settled for lost in item.lost)
     name = fused_name(originals)
     modules = modules_of(outputs, originals, binding)
@@ -115,7 +125,7 @@ def make_plan(survey: Survey, options: MergeOptions) -> Plan:
             *_too_long(name),
         ),
         warnings=(*survey.warnings, *contract.warnings, *coverage.notes, *_unused(options, used)),
-        restored=_restored(originals, settled, conflicts, facts),
+        restored=_restored(originals, cases, settled, conflicts, facts),
         resolve=_resolve(decided, lost, originals),
         holes=coverage.holes,
         debug_bytes=_debug_bytes(outputs, facts),
@@ -149,11 +159,30 @@ def fused_name(originals: tuple[Original, ...]) -> WheelName:
     )
 
 
-def _cases(originals: tuple[Original, ...]) -> Iterator[Case]:
-    """Every path that any original has, but for those that are made anew for each wheel."""
-    made = {f"{originals[-1].dist_info}/{file}" for file in ("WHEEL", FILE)}
-    for path in sorted({path for original in originals for path in original.files} - made):
-        yield Case(path, originals)
+def _made(originals: tuple[Original, ...]) -> set[str]:
+    """The paths of what is made anew for each wheel."""
+    return {f"{originals[-1].dist_info}/{file}" for file in ("WHEEL", FILE)}
+
+
+def _compared(originals: tuple[Original, ...], facts: Facts) -> tuple[list[Output], list[Case]]:
+    """Plain files that every original has as they are, and all other paths, sorted, as cases to be settled."""
+    made, everybody = _made(originals), labels(originals)
+    open_ = {loss.path for o in originals for loss in o.losses if loss.path in o.files}
+    open_ |= differences(originals).of_any_kind
+    agreed = []
+    for path, file in originals[-1].files.items():
+        if path in open_ or path in made:
+            continue
+        if _is_plain(path, file, facts):
+            agreed.append(Output(path, file.with_mode(file.mode | file.kind), everybody, path))
+        else:
+            open_.add(path)
+    return agreed, [Case(path, originals) for path in sorted(open_ - made)]
+
+
+def _is_plain(path: str, file: File, facts: Facts) -> bool:
+    """Whether nothing that becomes of other files concerns this one, if it is the same for all."""
+    return file.kind == stat.S_IFREG and file.digest not in facts.images and not is_tagged_bytecode(path)
 
 
 def _settle(
@@ -233,7 +262,11 @@ def _requires_python(outputs: Iterable[Output], originals: tuple[Original, ...],
 
 
 def _restored(
-    originals: tuple[Original, ...], settled: Iterable[Settled], conflicts: Iterable[Conflict], facts: Facts
+    originals: tuple[Original, ...],
+    cases: Iterable[Case],
+    settled: Iterable[Settled],
+    conflicts: Iterable[Conflict],
+    facts: Facts,
 ) -> dict[str, dict[str, str]]:
     """What no output and no loss accounts for: text that was reconciled, kept as each original had it."""
     accounted: dict[str, set[str]] = defaultdict(set)
@@ -244,10 +277,11 @@ def _restored(
         for lost in item.lost:
             accounted[lost.label].add(lost.loss.path)
     unsettled = {conflict.path for conflict in conflicts}
+    open_ = {case.path for case in cases} | _made(originals)
     found = {}
     for original in originals:
         gone = accounted[original.label] | {loss.path for loss in original.losses} | unsettled
-        paths = sorted(original.files.keys() - gone)
+        paths = sorted(path for path in open_ - gone if path in original.files)
         found[original.label] = {path: facts.contents[original.files[path].digest].decode() for path in paths}
     return found
 

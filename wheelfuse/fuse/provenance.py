@@ -132,8 +132,8 @@ class Provenance:
 
     def contradictions(self, dist_info: str, members: Mapping[str, Any]) -> Iterable[str]:
         """What cannot be true of a wheel with these members: empty for one that wheelfuse wrote."""
-        labels = [item.label for item in self.inputs]
-        if not labels or len(set(labels)) != len(labels):
+        labels = {item.label for item in self.inputs}
+        if not labels or len(labels) != len(self.inputs):
             yield "it names no input, or one twice"
         paths = [member.path for member in self.placed] + [
             loss.path for i in self.inputs for loss in i.losses if loss.fate is Fate.REPLACED
@@ -141,7 +141,7 @@ class Provenance:
         paths += [member.carrier for member in self.placed if member.carrier]
         yield from (f"{path} is not in the wheel" for path in paths if path not in members)
         for member in self.placed:
-            if not set(member.owners) <= set(labels):
+            if not labels.issuperset(member.owners):
                 yield f"{member.path} is owned by a wheel that is not listed"
         for item in self.inputs:
             if item.dist_info != dist_info:

@@ -6,6 +6,7 @@ Here and in `survey`, `contents`, `held_code` and `execute` bytes of wheels are 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -17,7 +18,7 @@ from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.contents import Archives, restored
 from wheelfuse.fuse.looking import Look, hashed, looked_at
 from wheelfuse.fuse.model import Original, Restoration
-from wheelfuse.fuse.options import Rule
+from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive, Member
@@ -85,20 +86,24 @@ def read_sources(
 
 def _compared_in_full(archives: Archives, rules: Sequence[Rule]) -> frozenset[str]:
     """The paths to read deep: not all wheels have the same there, as their directories tell by size and checksum."""
-    seen: dict[str, set[tuple[int, int]]] = {}
+    first: dict[str, Member] = {}
+    differing = set()
     for archive in archives:
         for member in archive.members:
-            seen.setdefault(member.path, set()).add((member.crc, member.size))
-    return frozenset(path for path, found in seen.items() if len(found) > 1 and compared_in_full(path, rules))
+            known = first.setdefault(member.path, member)
+            if (known.crc, known.size) != (member.crc, member.size):
+                differing.add(member.path)
+    by_path = Rules(rules)
+    return frozenset(path for path in differing if compared_in_full(path, by_path))
 
 
-def compared_in_full(path: str, rules: Sequence[Rule]) -> bool:
+def compared_in_full(path: str, rules: Rules) -> bool:
     """Whether ELF files that differ at this path may still be one for all: not if each CPython has its own, and
     nobody asks if the user has chosen one."""
     module = parse_module(path)
     if module and module.target:
         return False
-    return next((rule.strategy == "rename" for rule in rules if rule.matches(path)), True)
+    return next((rule.strategy == "rename" for rule in rules.matching(path)), True)
 
 
 def _as_they_end(pool: ThreadPoolExecutor, tasks: Iterable[_Task]) -> Iterator[_Task]:
@@ -154,7 +159,7 @@ class _Reader:
             if entry and entry.digest and encode_digest(hashes[algorithm].digest()) != entry.digest:
                 what = f"its {algorithm} digest is not the one in RECORD"
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
-            digest = encode_digest(hashes["sha256"].digest())
+            digest = sys.intern(encode_digest(hashes["sha256"].digest()))  # RECORD has it already
             look = replace(self.look, deep=True) if member.path in self.compared else self.look
             self.verified[member.path] = looked_at(digest, member.size, content, look)
             if restoration := self.restorations.get(member.path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wheelfuse.abi.modules import is_tagged_bytecode, parse_module
 from wheelfuse.fuse.model import Case, Conflict, Original, Resolution, Settled, labels
-from wheelfuse.fuse.options import Rule
+from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.resolvers.context import Context
 from wheelfuse.fuse.resolvers.sources import can_dispatch, dispatched, is_importable_source
 
@@ -35,11 +35,10 @@ def decisions(
     the name never meet: they are left alone unless a glob names such files.
     """
     found: dict[str, Decision] = {}
-    used: set[Rule] = set()
-    for path in remembered:
-        used |= {rule for rule in rules if rule.matches(path)}
+    by_path = Rules(rules)
+    used = {rule for path in remembered for rule in by_path.matching(path)}
     for case in cases:
-        rule = next((rule for rule in rules if rule.matches(case.path)), None)
+        rule = next(iter(by_path.matching(case.path)), None)
         if (
             rule
             and (rule.strategy == "drop" or not _tagged(case))

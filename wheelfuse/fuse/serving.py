@@ -75,7 +75,8 @@ def assign_targets(originals: Sequence[Original]) -> tuple[Original, ...]:
             and admits(original.requires_python, target)
         }
         accepted |= ranks.keys()
-        best = [number for number, place in ranks.items() if place == min(ranks.values())]
+        first = min(ranks.values(), default=0)
+        best = [number for number, place in ranks.items() if place == first]
         if len(best) > 1:
             rivals[tuple(best)].append(target)
         if best:

@@ -11,9 +11,10 @@ from wheelfuse.content import Content, spooled, stream
 from wheelfuse.elf.image import Image, read_image
 from wheelfuse.errors import Problem
 from wheelfuse.fuse.contents import Archives, chunks_of
+from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.model import Facts, File, Original
-from wheelfuse.fuse.options import Rule
+from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, healed, originals_of
 from wheelfuse.fuse.reading import Progress, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
@@ -97,11 +98,12 @@ def _look_closer(
 ) -> Facts:
     """Facts that only differing files need: full digests of ELF files, texts, listings of archives."""
     deep, contents, listings = dict(images), {}, {}
+    by_path = Rules(rules)
     for path, file in _differing(originals):
         if file.digest in contents or file.digest in listings:
             continue
         if file.digest in images:
-            if compared_in_full(path, rules) and not deep[file.digest].loaded_digest:
+            if compared_in_full(path, by_path) and not deep[file.digest].loaded_digest:
                 with spooled(chunks_of(archives, file), file.size) as data:
                     deep[file.digest] = read_image(data, deep=True)
             continue
@@ -118,15 +120,12 @@ _UNITED = ("METADATA", "entry_points.txt", "top_level.txt", "namespace_packages.
 
 def _differing(originals: Sequence[Original]) -> Iterator[tuple[str, File]]:
     """The files at paths where not every original has the same content, and those that are always looked at."""
-    digests: dict[str, set[str]] = {}
-    for original in originals:
-        for path, file in original.files.items():
-            digests.setdefault(path, set()).add(file.digest)
+    contents = differences(originals).contents
     for original in originals:
         # WHEEL is written anew for the fused wheel, so each one's text is kept.
         always = {f"{original.dist_info}/{name}" for name in ("WHEEL", *_UNITED)}
         for path, file in original.files.items():
-            if len(digests[path]) > 1 or path in always or file.is_symlink:
+            if path in contents or path in always or file.is_symlink:
                 yield path, file
 
 

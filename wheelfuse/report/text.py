@@ -9,6 +9,7 @@ import posixpath
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.fuse.api import MergeOutcome
@@ -102,8 +103,8 @@ def _centred(texts: Iterable[str], widths: Iterable[int]) -> str:
 
 
 def _shown(rows: tuple[ModuleRow, ...]) -> list[ModuleRow]:
-    complete = [row for row in rows if not row.missing]
-    return [row for row in rows if row.missing or row in complete[:MOST_ROWS]]
+    complete = accumulate(not row.missing for row in rows)  # how many there are up to each row
+    return [row for row, count in zip(rows, complete, strict=True) if row.missing or count <= MOST_ROWS]
 
 
 def _hidden(rows: tuple[ModuleRow, ...]) -> int:

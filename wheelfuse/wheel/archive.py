@@ -11,12 +11,13 @@ import itertools
 import os
 import stat
 import struct
+import sys
 import threading
 import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,7 +26,7 @@ from typing import Any
 
 from wheelfuse.content import Content, OnDisk, Shelf, spooled
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.wheel.layout import Directory, LocalHeader, has_second_name, strays
+from wheelfuse.wheel.layout import Directory, LocalHeader, Read, has_second_name, reading_ahead, strays
 
 _fast: Any
 try:  # inflates twice as fast as zlib, with checksums at four times the speed; not on every machine is there a wheel
@@ -44,6 +45,7 @@ DEFAULT_MODE = stat.S_IFREG | 0o644
 """The mode of a member that states none, for all that installers make of it."""
 
 _ENCRYPTED_FLAG, _UNIX = 0x1, 3
+_NO_NAMES = frozenset(("", ".", ".."))
 _AGAIN = "Build the wheel again."
 
 
@@ -133,9 +135,10 @@ class Archive:
         if problems:
             raise InvalidInput(problems)
         members, extents = [], []
+        read = reading_ahead(self._pread)
         for info in infos:
             try:
-                member, end = self._member(info)
+                member, end = self._member(info, read)
             except InvalidInput as error:
                 problems += error.problems
                 continue
@@ -153,19 +156,13 @@ class Archive:
 
     def _duplicates(self, infos: list[zipfile.ZipInfo]) -> Iterator[Problem]:
         spellings = Counter(info.filename.rstrip("/") for info in infos)
-        for name, count in spellings.items():
-            if count > 1:
-                yield self.problem(
-                    f"{count} members of this name; installers disagree on which one counts", name
-                )
-        folded = Counter(unicodedata.normalize("NFC", name) for name in spellings)
-        for name, count in folded.items():
-            if count > 1:
+        for name, count in _repeated(spellings):
+            yield self.problem(f"{count} members of this name; installers disagree on which one counts", name)
+        if not all(map(str.isascii, spellings)):
+            for name, _ in _repeated(Counter(unicodedata.normalize("NFC", name) for name in spellings)):
                 yield self.problem("two members whose names differ in Unicode normalisation only", name)
-        files = {info.filename for info in infos if not _is_directory(info)}
-        for name in sorted(
-            {str(parent) for file in spellings for parent in PurePosixPath(file).parents} & files
-        ):
+        directories = _directories(spellings)
+        for name in sorted({info.filename for info in infos if info.filename in directories}):
             yield self.problem("both a file and the directory of other members", name)
 
     def _refuse(self, info: zipfile.ZipInfo) -> Problem | None:
@@ -175,11 +172,11 @@ class Archive:
             return self.problem(
                 "programs read its name differently: NUL byte, or a second name", info.orig_filename
             )
-        if any(unicodedata.category(letter) == "Cc" for letter in name):
+        if not name.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in name):
             return self.problem(f"control character in the member's name {name!r}")
         if name.startswith("/") or (len(name) > 1 and name[1] == ":") or "\\" in name:
             return self.problem("absolute path or backslash in the member's name", name)
-        if any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
+        if not _NO_NAMES.isdisjoint(name.removesuffix("/").split("/")):
             return self.problem("path with an empty, '.' or '..' part", name)
         if info.flag_bits & _ENCRYPTED_FLAG:
             return self.problem("encrypted", name)
@@ -195,9 +192,9 @@ class Archive:
             return self.problem("neither a file nor a symbolic link", name)
         return None
 
-    def _member(self, info: zipfile.ZipInfo) -> tuple[Member, int]:
+    def _member(self, info: zipfile.ZipInfo, read: Read) -> tuple[Member, int]:
         """The member, after its local header was held against the central one, and where it ends in the file."""
-        header = LocalHeader.read(self._pread, info.header_offset)
+        header = LocalHeader.read(read, info.header_offset)
         if header is None:
             raise InvalidInput(self.problem("no local header where the directory says", info.filename))
         if differing := header.disagreements(info):
@@ -209,7 +206,7 @@ class Archive:
             raise InvalidInput(
                 self.problem("reaches beyond the end of the file: truncated wheel", info.filename)
             )
-        if (end := header.end(self._pread, info)) is None:
+        if (end := header.end(read, info)) is None:
             raise InvalidInput(
                 self.problem("its data descriptor disagrees with the directory", info.filename, _AGAIN)
             )
@@ -217,8 +214,8 @@ class Archive:
             raise InvalidInput(self.problem("stored, yet its two sizes differ", info.filename))
         mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
         member = Member(
-            info.filename, mode or DEFAULT_MODE, info.compress_type, info.CRC, info.compress_size, info.file_size,
-            header.data,
+            sys.intern(info.filename), mode or DEFAULT_MODE, info.compress_type, info.CRC, info.compress_size,
+            info.file_size, header.data,
         )  # fmt: skip
         return member, end
 
@@ -334,6 +331,19 @@ class Archive:
 def _is_directory(info: zipfile.ZipInfo) -> bool:
     """As `ZipInfo.is_dir`, which cannot take an empty name before CPython 3.12."""
     return info.filename.endswith("/")
+
+
+def _repeated(counts: Counter[str]) -> Iterator[tuple[str, int]]:
+    return ((name, count) for name, count in counts.items() if count > 1)
+
+
+def _directories(paths: Iterable[str]) -> set[str]:
+    """All directories above the paths."""
+    found: set[str] = set()
+    for path in paths:
+        while (path := path.rpartition("/")[0]) and path not in found:
+            found.add(path)
+    return found
 
 
 def symlink_escapes(path: str, destination: str) -> bool:

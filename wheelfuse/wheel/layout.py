@@ -12,9 +12,12 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Read = Callable[[int, int], bytes]
 """Reads *length* bytes at *offset*, or what there is of them."""
+
+_PAGE = 1 << 12  # bytes; a disk reads no less
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _END = struct.Struct("<4sHHHHIIH")
@@ -25,8 +28,7 @@ _ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 _SEE_ZIP64_16, _SEE_ZIP64 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
-class LocalHeader:
+class LocalHeader(NamedTuple):
     """The header before a member's data; *data* is the offset at which that begins. Sizes in bytes."""
 
     flags: int
@@ -54,7 +56,12 @@ class LocalHeader:
 
     def disagreements(self, info: zipfile.ZipInfo) -> list[str]:
         """What this header says otherwise than the directory."""
-        codec = "utf-8" if info.flag_bits & _UTF8_FLAG else "cp437"
+        ascii_ = info.orig_filename.isascii()  # then all codecs are one, and this is the fastest
+        codec = "utf-8" if info.flag_bits & _UTF8_FLAG or ascii_ else "cp437"
+        here = self.flags, self.method, self.crc, self.compressed_size, self.size
+        there = info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size
+        if here == there and self.name == info.orig_filename.encode(codec):
+            return []
         found = []
         if self.name != info.orig_filename.encode(codec):
             found.append(f"name {self.name.decode(codec, 'replace')!r}")
@@ -64,13 +71,13 @@ class LocalHeader:
             found.append(f"flags {self.flags:#x}")
         # Before a data descriptor these may be left open.
         unknown = (0, _SEE_ZIP64) if self.flags & _DESCRIPTOR_FLAG else ()
-        for title, here, there in (
+        for title, own, listed in (
             ("checksum", self.crc, info.CRC),
             ("compressed size", self.compressed_size, info.compress_size),
             ("size", self.size, info.file_size),
         ):
-            if here != there and here not in unknown:
-                found.append(f"{title} {here}")
+            if own != listed and own not in unknown:
+                found.append(f"{title} {own}")
         return found
 
     def end(self, read: Read, info: zipfile.ZipInfo) -> int | None:
@@ -91,6 +98,19 @@ class LocalHeader:
         return None
 
 
+def reading_ahead(read: Read) -> Read:
+    """The same as *read*, for headers that lie close together: what one page of the file holds is read once."""
+    page, start = b"", 0
+
+    def ahead(length: int, offset: int) -> bytes:
+        nonlocal page, start
+        if not start <= offset <= offset + length <= start + len(page):
+            page, start = read(max(length, _PAGE), offset), offset
+        return page[offset - start : offset - start + length]
+
+    return ahead
+
+
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     """The parts of an extra field: header id and data of each (APPNOTE 4.5.1)."""
     position = 0
@@ -102,7 +122,7 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 def has_second_name(extra: bytes) -> bool:
     """Whether an extra field gives the member another name (Info-ZIP's Unicode path), which some programs use."""
-    return any(kind == _UNICODE_PATH_FIELD for kind, _ in extra_fields(extra))
+    return bool(extra) and any(kind == _UNICODE_PATH_FIELD for kind, _ in extra_fields(extra))
 
 
 def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from packaging import tags, utils
 
@@ -76,7 +77,7 @@ class WheelName:
         """All pairs of python tag and ABI tag that the name implies."""
         return tuple((python, abi) for python in self.pythons for abi in self.abis)
 
-    @property
+    @cached_property
     def target(self) -> Target | None:
         """The one CPython ABI for which the wheel is, or None if it is for several."""
         if len(self.pythons) == len(self.abis) == 1:
@@ -87,7 +88,7 @@ class WheelName:
             return target if target.python_tag == self.pythons[0] else None
         return None
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What tells this wheel from the others of its release: ``cp313t``, ``cp39-abi3``, ``py3-none``."""
         return str(self.target) if self.target else f"{'.'.join(self.pythons)}-{'.'.join(self.abis)}"

@@ -6,7 +6,8 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,41 +55,51 @@ def hex_digest(encoded: str) -> str:
 
 
 def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
-    """The rows of a RECORD.
+    """The rows of a RECORD. Paths and digests, which wheels of one release have in common, are interned.
 
     Raises:
         InvalidInput: it is not UTF-8, no CSV of three columns, or lists a path twice.
     """
     problems = []
     entries: dict[str, RecordEntry] = {}
-    try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(Problem(f"RECORD cannot be read: {error}")) from error
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_rows(content), 1):
         if not row:
             continue
         try:
-            path, hash_value, size = row
-            algorithm, _, digest = hash_value.partition("=")
-            if not size.isascii() or not (size.isdigit() or size == ""):
-                raise ValueError(size)
-            entry = RecordEntry(path, algorithm, digest.rstrip("="), int(size or -1))
+            entry = _entry(row)
         except ValueError:
             problems.append(Problem(f"RECORD line {number} is not 'path,hash,size': {','.join(row)[:120]!r}"))
             continue
-        if entries.setdefault(path, entry) is not entry:
-            problems.append(Problem("listed twice in RECORD", member=path))
+        if entries.setdefault(entry.path, entry) is not entry:
+            problems.append(Problem("listed twice in RECORD", member=entry.path))
     if problems:
         raise InvalidInput(problems)
     return tuple(entries.values())
 
 
+def _rows(content: bytes) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(Problem(f"RECORD cannot be read: {error}")) from error
+
+
+def _entry(row: list[str]) -> RecordEntry:
+    path, hash_value, size = row
+    algorithm, _, digest = hash_value.partition("=")
+    if size and not (size.isascii() and size.isdigit()):
+        raise ValueError(size)
+    intern = sys.intern
+    return RecordEntry(intern(path), intern(algorithm), intern(digest.rstrip("=")), int(size or -1))
+
+
 def format_record(entries: Iterable[RecordEntry], newline: str = "\n") -> bytes:
     """The text of a RECORD with these rows, in this order."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator=newline)
-    for entry in entries:
-        hash_value = f"{entry.algorithm}={entry.digest}" if entry.algorithm else ""
-        writer.writerow((entry.path, hash_value, entry.size if entry.size >= 0 else ""))
-    return buffer.getvalue().encode("utf-8")
+    content = io.BytesIO()  # StringIO would take four bytes for each letter
+    with io.TextIOWrapper(content, encoding="utf-8", newline="") as text:
+        csv.writer(text, lineterminator=newline).writerows(
+            (e.path, f"{e.algorithm}={e.digest}" if e.algorithm else "", e.size if e.size >= 0 else "")
+            for e in entries
+        )
+        text.flush()
+        return content.getvalue()

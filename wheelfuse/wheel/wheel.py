@@ -122,9 +122,8 @@ def statements(archive: Archive) -> Statements:
 
 
 def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:
-    found = {
-        path.split("/")[0] for path in members if path.split("/")[0].endswith(".dist-info") and "/" in path
-    }
+    tops = {top for top, slash, _ in (path.partition("/") for path in members) if slash}
+    found = {top for top in tops if top.endswith(".dist-info")}
     same = [
         directory
         for directory in found
@@ -141,9 +140,9 @@ def _record_problems(
     archive: Archive, dist_info: str, members: Mapping[str, Member], record: Mapping[str, RecordEntry]
 ) -> Iterator[Problem]:
     exempt = {f"{dist_info}/{file}" for file in UNHASHED}
-    for path in sorted(members.keys() - record.keys() - exempt):
+    for path in sorted(path for path in members if path not in record and path not in exempt):
         yield archive.problem("not listed in RECORD", path, "Build the wheel again, or remove the file.")
-    for path in sorted(record.keys() - members.keys() - exempt):
+    for path in sorted(path for path in record if path not in members and path not in exempt):
         yield archive.problem("listed in RECORD, but not in the wheel", path)
     for path, entry in record.items():
         if path in exempt or path not in members:
