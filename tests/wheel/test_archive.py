@@ -370,3 +370,14 @@ def test_reading_ahead_reads_the_same(size: int, reads: list[tuple[int, int]]) -
 
     ahead = reading_ahead(read)
     assert [ahead(*place) for place in reads] == [read(*place) for place in reads]
+
+
+def test_what_was_inflated_for_something_else_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Archive(write_wheel(tmp_path, [*wheel_entries(), Entry("pkg/data", ANY)])) as archive:
+        (member,) = (member for member in archive.members if member.path == "pkg/data")
+        archive.keep(member, archive.read(member))
+        monkeypatch.setattr(Archive, "chunks", lambda self, member: pytest.fail("inflated again"))
+        with archive.content(member) as content:
+            assert content[:] == ANY

@@ -193,7 +193,7 @@ def _planned(
         from wheelfuse.elf.payloads import require_libraries
 
         require_libraries()
-    look = Look(device_code=True, debug=bool(options.strip_debug), build_id=keep_debug)
+    look = Look(device_code=True, keep=bool(asked), debug=bool(options.strip_debug), build_id=keep_debug)
     found = survey(archives, progress, look, options.resolve)
     plan = make_plan(found, options)
     seen = found.facts.device_code

@@ -22,12 +22,13 @@ _ROCM = ".hip_fatbin"
 class Look:
     """What to look for in ELF files, beside what every command must know of them.
 
-    *device_code*: which GPU code there is. *debug*: what they are without that which only debuggers read; *build_id*:
-    but only where a build ID leads a debugger to what was cut out. *deep*: what images tell of the bytes that are
-    loaded.
+    *device_code*: which GPU code there is; *keep* what holds some, since it will be read again. *debug*: what they are
+    without that which only debuggers read; *build_id*: but only where a build ID leads a debugger to what was cut out.
+    *deep*: what images tell of the bytes that are loaded.
     """
 
     device_code: bool = False
+    keep: bool = False
     debug: bool = False
     build_id: bool = False
     deep: bool = False

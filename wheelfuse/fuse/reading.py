@@ -161,7 +161,9 @@ class _Reader:
                 raise InvalidInput(Problem(what, todo="Build or download the wheel again."))
             digest = sys.intern(encode_digest(hashes["sha256"].digest()))  # RECORD has it already
             look = replace(self.look, deep=True) if member.path in self.compared else self.look
-            self.verified[member.path] = looked_at(digest, member.size, content, look)
+            self.verified[member.path] = found = looked_at(digest, member.size, content, look)
+            if look.keep and content is not None and found.device_code:
+                self.archive.keep(member, content)
             if restoration := self.restorations.get(member.path):
                 self.undone[member.path] = self._before(content, restoration, look)
 

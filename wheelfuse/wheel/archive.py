@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from wheelfuse.content import Content, OnDisk, Shelf, spooled
+from wheelfuse.content import Content, OnDisk, Shelf, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.layout import Directory, LocalHeader, Read, has_second_name, reading_ahead, strays
 
@@ -318,6 +318,11 @@ class Archive:
             return
         with spooled(self.chunks(member), member.size) as content:
             yield content
+
+    def keep(self, member: Member, content: Content) -> None:
+        """Keep the member's content, which was inflated for something else, for `content`, if there is room."""
+        if self._shelf.has_room_for(member.size):
+            self._kept[member.path] = self._shelf.put(pieces(content), member.size)
 
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""
