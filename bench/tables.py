@@ -77,7 +77,8 @@ def _sentences(report: Report) -> str:
 
 def _sentence(session: Mapping[str, str]) -> str:
     machine = f"{session['processor']}, {session['cores']} cores, {session['memory']}, {session['disk']}"
-    return f"wheelfuse {session['wheelfuse']}, {session['peers']}, {session['python']}; {machine}"
+    version = session["wheelfuse"].partition(" (")[0]  # without the commit: latest.md has it
+    return f"wheelfuse {version}, {session['peers']}, {session['python']}; {machine}"
 
 
 # --- values ---

@@ -18,7 +18,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=str)
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_each_case_says_what_it_measures(case) -> None:  # type: ignore[no-untyped-def]
     assert len(case.about) > 40
     assert case.about in " ".join(bench("--list").stdout.split())

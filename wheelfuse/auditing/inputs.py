@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import glob
 import os
 import threading
@@ -126,6 +127,7 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
     threads = min(jobs // processes, MOST)
     # A fork has everything imported already, but would inherit what other threads hold locked.
     method = "fork" if threading.active_count() == 1 else "spawn"
+    gc.freeze()  # what the collector touches would have to be copied for each process
     pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context(method))
     try:
         largest_first = sorted(inputs, key=lambda item: -item.size)
@@ -142,6 +144,7 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
             yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
 
 def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
