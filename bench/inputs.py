@@ -44,7 +44,17 @@ def triton() -> list[Path]:
 
 def forty() -> list[Path]:
     """40 wheels of 9 projects, 0.2 to 48 MB each, 0.4 GB in all."""
-    projects = ("faiss-gpu-cu12", "aiohttp", "cffi", "greenlet", "lxml", "msgpack", "numpy-2.3.5", "pandas", "pyyaml")
+    projects = (
+        "faiss-gpu-cu12",
+        "aiohttp",
+        "cffi",
+        "greenlet",
+        "lxml",
+        "msgpack",
+        "numpy-2.3.5",
+        "pandas",
+        "pyyaml",
+    )
     return brought(*[pin for project in projects for pin in pins("projects", project)[:5]][:40])
 
 
