@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -40,11 +41,10 @@ def main() -> None:
     tasks = []
     for path in sys.argv[1:]:
         tasks.append((os.path.getsize(path) // 3, partial(whole, path)))  # noqa: PTH202
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, open(path, "rb", buffering=0) as file:  # noqa: PTH123
             for info in archive.infolist():
-                offset = (
-                    info.header_offset + 30 + len(os.fsencode(info.filename))
-                )  # close enough: no extra fields
+                lengths = struct.unpack("<HH", os.pread(file.fileno(), 4, info.header_offset + 26))
+                offset = info.header_offset + 30 + sum(lengths)
                 deflated = info.compress_type == zipfile.ZIP_DEFLATED
                 work = partial(member, path, offset, info.compress_size, deflated=deflated)
                 tasks.append((info.file_size, work))

@@ -27,7 +27,7 @@ ROWS = (
     ("hashing and checksums of members", ("Archive.content_beginning.<locals>.hashed", "Archive.chunks")),
     ("hashing the inputs as files", ("Archive.sha256",)),
     ("hashing the output", ("Trail._take",)),
-    ("writing temporary files", ("_write (wheelfuse/content", "Shelf.put", "spooled (wheelfuse/content")),
+    ("writing temporary files", ("Shelf.put", "spooled (wheelfuse/content")),
     ("reading ELF files", ("read_image", "read_device_code", "read_producers")),
     ("reading GPU code", ("_held_code (wheelfuse/fuse/held_code",)),
     ("editing ELF files", ("_edited (wheelfuse/fuse/preparing",)),

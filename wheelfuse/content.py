@@ -12,7 +12,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,9 +56,9 @@ class OnDisk:
 Content = bytes | OnDisk
 
 
-def reading(content: Content | bytearray | memoryview) -> Read:
+def reading(content: Content) -> Read:
     """Access to parts of a content."""
-    return lambda offset, size: bytes(content[offset : offset + size])
+    return lambda offset, size: content[offset : offset + size]
 
 
 def pieces(content: Content, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -148,7 +148,7 @@ class Shelf:
         return self._used + size <= self._room
 
     def put(self, chunks: Iterable[bytes], size: int) -> OnDisk:
-        """Keep a content of exactly *size* bytes."""
+        """Keep a content of *size* bytes; one that is put alone may have others in the end."""
         with self._lock:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115, since `close` closes it
@@ -160,7 +160,7 @@ class Shelf:
             while done < view.nbytes:
                 done += os.pwrite(descriptor, view[done:], position + done)
             position += view.nbytes
-        return OnDisk(descriptor, size, offset)
+        return OnDisk(descriptor, position - offset, offset)
 
 
 @contextmanager
@@ -169,15 +169,5 @@ def spooled(chunks: Iterable[bytes], size: int) -> Iterator[Content]:
     if size <= IN_MEMORY:
         yield b"".join(chunks)
         return
-    with tempfile.TemporaryFile(buffering=0) as file:
-        length = 0
-        for chunk in chunks:
-            length += _write(file, chunk)
-        yield OnDisk(file.fileno(), length)
-
-
-def _write(file: Any, chunk: bytes) -> int:
-    view, done = memoryview(chunk), 0
-    while done < view.nbytes:
-        done += file.write(view[done:])
-    return done
+    with closing(Shelf(size)) as shelf:
+        yield shelf.put(chunks, size)

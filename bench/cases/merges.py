@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import deflate, inputs, programs
 from bench.cases.bench import Bench
 from bench.figures import paired, peak, ratio
-from bench.measure import Runs, remove, run
+from bench.measure import Command, Runs, remove, run
 from bench.result import Figure, Result
 
 ONNXRUNTIME = (
@@ -34,10 +34,7 @@ def onnxruntime(bench: Bench) -> Result:
     wheels = inputs.onnxruntime()
     runs = bench.alternate(
         programs.merge("merge", wheels, bench.directory, *ONNXRUNTIME),
-        programs.cat(wheels, bench.directory),
-        programs.cat(wheels, bench.directory, synced=True),
-        programs.floor(wheels),
-        programs.repack(wheels, bench.directory),
+        *_peers(wheels, bench.directory),
     )
     return Result(runs, _against_peers(runs))
 
@@ -52,15 +49,22 @@ def cupy(bench: Bench) -> Result:
     few, _ = inputs.without_modules(bench.directory / "few", whole=True)
     runs = bench.alternate(
         programs.merge("merge", wheels, bench.directory, *PLAIN),
-        programs.cat(wheels, bench.directory),
-        programs.cat(wheels, bench.directory, synced=True),
-        programs.floor(wheels),
-        programs.repack(wheels, bench.directory),
+        *_peers(wheels, bench.directory),
         programs.merge(MANY, many, bench.directory, *CUPY),
         programs.merge(FEW, few, bench.directory, *CUPY),
     )
     overhead = paired(lambda long, short: (long - short) / count * 1e6, runs[MANY], runs[FEW])
     return Result(runs, (*_against_peers(runs), Figure("overhead per member", overhead, "µs", 50)))
+
+
+def _peers(wheels: list[Path], directory: Path) -> tuple[Command, ...]:
+    """What stands beside a merge."""
+    return (
+        programs.cat(wheels, directory),
+        programs.cat(wheels, directory, synced=True),
+        programs.floor(wheels),
+        programs.repack(wheels, directory),
+    )
 
 
 def _against_peers(runs: Runs) -> tuple[Figure, ...]:

@@ -31,7 +31,7 @@ def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
 def content_of(archives: Archives, file: File) -> Iterator[Content]:
     """The content of a file for random access; what lies in a wheel as it is, is inflated once if there is room."""
     source = file.source
-    if isinstance(source, Stored) and source.restoration is None and not source.stripped:
+    if isinstance(source, Stored) and source.as_it_lies:
         with archives[source.archive].content(source.member) as content:
             yield content
     else:

@@ -67,17 +67,15 @@ def hashed(chunks: Iterable[bytes], size: int, look: Look) -> Verified:
     Raises:
         InvalidInput: it is damaged.
     """
-    digest, length = hashlib.sha256(), 0
+    digest = hashlib.sha256()
 
     def fed() -> Iterator[bytes]:
-        nonlocal length
         for chunk in chunks:
             digest.update(chunk)
-            length += len(chunk)
             yield chunk
 
     with spooled(fed(), size) as content:
-        return looked_at(encode_digest(digest.digest()), length, content, look)
+        return looked_at(encode_digest(digest.digest()), len(content), content, look)
 
 
 def _seen_code(content: Content, image: Image) -> SeenCode | None:

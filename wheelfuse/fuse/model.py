@@ -62,6 +62,11 @@ class Stored:
         """Bytes of the file that left its build, before anything is cut out of it."""
         return self.restoration.size if self.restoration else self.member.size
 
+    @property
+    def as_it_lies(self) -> bool:
+        """Whether the member's own content is what is meant."""
+        return self.restoration is None and not self.stripped
+
 
 @dataclass(frozen=True, slots=True)
 class Inline:

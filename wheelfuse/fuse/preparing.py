@@ -49,8 +49,8 @@ class Prepared:
 def is_copied(output: Output) -> bool:
     """Whether the compressed bytes of an output lie in an input as they are to be."""
     source = output.file.source
-    as_it_lies = isinstance(source, Stored) and source.restoration is None and not source.stripped
-    return as_it_lies and not output.rename and not output.outsourcing
+    edited = output.rename or output.outsourcing
+    return isinstance(source, Stored) and source.as_it_lies and not edited
 
 
 @contextmanager
