@@ -37,7 +37,7 @@ from wheelfuse.wheel.layout import (
     reading_ahead,
     strays,
 )
-from wheelfuse.wheel.limits import NAMES, Limits
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, NAMES, Limits
 
 _fast: Any
 try:  # inflates twice as fast as zlib, with checksums at four times the speed; not on every machine is there a wheel
@@ -72,9 +72,6 @@ _LINES = ("Cc", "Zl", "Zp")
 _NO_NAMES = frozenset(("", ".", ".."))
 _AGAIN = "Build the wheel again."
 _ELSE = "It is damaged, cut off, or something else: build or download it again."
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,9 +160,9 @@ def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Directory:
-    """What the end of a zip file says of its directory: where it begins, its length in bytes, how many members it lists.
+    """What the end of a zip file says of its directory: where it begins, its length, and how many members it lists.
 
-    *comment* is the length of the comment that ends the file.
+    *comment* is the length of the comment that ends the file. Lengths are in bytes.
     """
 
     start: int
@@ -221,7 +221,7 @@ def _ends(read: Read, size: int) -> tuple[int] | str:
         return "not a zip file that can be read"
     if not found:
         return "data after the end of the zip archive"
-    return (found[0],) if len(found) == 1 else "two end records, of which programs take either: two archives in one file"
+    return (found[0],) if len(found) == 1 else "two end records: which archive is meant, programs disagree on"
 
 
 def strays(extents: Sequence[tuple[int, int, str]], directory: Directory) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ NAMES = 1 << 10
 MEMBER_SIZE, RATIO, MEMBERS = KEYS = ("max-member-size", "max-ratio", "max-members")
 """What the limits are called in pyproject.toml, and with two dashes before it on the command line."""
 
-_UNITS = {
+_UNITS: dict[str, int] = {
     prefix + end: base**power
     for base, end in ((1000, "B"), (1024, "iB"))
     for power, prefix in enumerate(("", "K", "M", "G", "T"))
@@ -84,18 +84,21 @@ class Limits:
         return f"{what} (at most {self.ratio} times)", _raised(RATIO, str(ratio))
 
 
+DEFAULT_LIMITS = Limits()
+
+
 def parse_size(text: str) -> int:
     """Bytes, from ``20GB``, ``1.5 GiB``, ``4096`` and the like.
 
     Raises:
         ValueError: it is no size.
     """
-    units = {unit.lower(): factor for unit, factor in _UNITS.items()} | {"": 1}
+    units = {"": 1, **{unit.lower(): factor for unit, factor in _UNITS.items()}}
     match = _SIZE.fullmatch(text.strip())
     if not match or match[3].lower() not in units:
         raise ValueError(f"{text!r} is no size, such as 20GB or 16GiB")
-    whole, fraction, factor = match[1], match[2] or "0", units[match[3].lower()]
-    return int(whole) * factor + int(fraction) * factor // 10 ** len(fraction)
+    factor, fraction = units[match[3].lower()], match[2] or ""
+    return int(f"{match[1]}{fraction}") * factor // int(f"1{'0' * len(fraction)}")
 
 
 def shown(size: int) -> str:
