@@ -13,6 +13,7 @@ from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
+from wheelfuse.wheel.portability import unportable
 from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_record
 
 _T = TypeVar("_T")
@@ -225,6 +226,8 @@ def _warnings(
     for file in UNHASHED[1:]:
         if (path := f"{dist_info}/{file}") in members:
             yield archive.problem("a signature cannot survive a change of the wheel: it is left out", path)
+    for what, paths in unportable(members):
+        yield archive.problem(f"{_cut(', '.join(paths))}: {what}")
     if set(wheel_file.tags) != set(name.tags):
         tags = _cut(", ".join(wheel_file.tags)) or "none"
         what = f"Tag says {tags}; installers go by the file name, and so does wheelfuse"
