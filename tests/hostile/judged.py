@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.wheel.zips import NAME, Entry, wheel_entries, write_wheel
+from tests.wheels import digest
 
 MEMORY = 1 << 30
 """Bytes of address space that a command may take, its libraries included."""
@@ -75,13 +76,22 @@ def assert_taken(path: Path) -> None:
     assert (merge.code, audit.code) == (0, 0), (merge, audit)
 
 
-def hostile(directory: Path, *extra: Entry, **how: object) -> Path:
-    """A wheel with some more members, or other files of ``.dist-info``."""
-    files = how.pop("files", None)
-    record = how.pop("record", None)
-    assert files is None or isinstance(files, Mapping)
-    assert record is None or isinstance(record, str)
-    return write_wheel(directory, wheel_entries(*extra, files=files, record=record), **how)
+def hostile(
+    directory: Path,
+    *extra: Entry,
+    files: Mapping[str, bytes] | None = None,
+    record: str | None = None,
+    name: str = NAME,
+    **how: object,
+) -> Path:
+    """A wheel with some more members, or other files of ``.dist-info``. RECORD has the sizes that the zip file tells."""
+    entries = wheel_entries(*extra, files=files, record=record)
+    if record is None:
+        told = {entry.name: entry.central.get("size", len(entry.content)) for entry in entries[:-1]}
+        listed = (entry for entry in entries[:-1] if not entry.name.endswith("/"))
+        rows = (f"{entry.name},{digest(entry.content)},{told[entry.name]}" for entry in listed)
+        entries[-1] = Entry(entries[-1].name, "\n".join((*rows, f"{entries[-1].name},,", "")).encode())
+    return write_wheel(directory, entries, name, **how)
 
 
 def written(directory: Path, content: bytes) -> Path:
