@@ -84,7 +84,7 @@ def hostile(
     name: str = NAME,
     **how: object,
 ) -> Path:
-    """A wheel with some more members, or other files of ``.dist-info``. RECORD has the sizes that the zip file tells."""
+    """A wheel with some more members, or other files of ``.dist-info``. RECORD has the sizes that the zip tells."""
     entries = wheel_entries(*extra, files=files, record=record)
     if record is None:
         told = {entry.name: entry.central.get("size", len(entry.content)) for entry in entries[:-1]}

@@ -36,7 +36,9 @@ def test_a_member_beyond_the_limit_is_refused_and_nothing_is_inflated(
     path = hostile(tmp_path, announced("pkg/big.bin", 3 * 1000 * MIB, bytes(20 * MIB)))
     done = merged(path, "--max-member-size", "2GiB")
     assert done.code == 3
-    assert f"{NAME}: pkg/big.bin: {3 * 1000 * MIB} bytes, more than the 2GiB that one file may have" in done.text
+    assert (
+        f"{NAME}: pkg/big.bin: {3 * 1000 * MIB} bytes, more than the 2GiB that one file may have" in done.text
+    )
     assert "--max-member-size 3GiB" in done.text
     report = audited(path, "--max-member-size", "2GiB")
     assert (report.code, "--max-member-size 3GiB" in report.text) == (1, True)
@@ -49,7 +51,9 @@ def test_a_member_packed_too_well_is_refused_and_nothing_is_inflated(
     tmp_path: Path, inflated: list[int]
 ) -> None:
     path = hostile(tmp_path, announced("pkg/zeros.bin", 300 * MIB))
-    assert_refused(path, "inflates to 314572800 bytes", "a zip bomb", member="pkg/zeros.bin", todo="--max-ratio 4")
+    assert_refused(
+        path, "inflates to 314572800 bytes", "a zip bomb", member="pkg/zeros.bin", todo="--max-ratio 4"
+    )
     with pytest.raises(InvalidInput), Archive(path):
         pass
     assert inflated == []
@@ -57,7 +61,9 @@ def test_a_member_packed_too_well_is_refused_and_nothing_is_inflated(
 
 def test_a_bomb_of_many_members_is_seen_as_a_whole(tmp_path: Path) -> None:
     members = (announced(f"pkg/{number}.bin", 64 * MIB) for number in range(8))
-    assert_refused(hostile(tmp_path, *members), "inflates to 5368", "(at most 200 times)", todo="--max-ratio 1")
+    assert_refused(
+        hostile(tmp_path, *members), "inflates to 5368", "(at most 200 times)", todo="--max-ratio 1"
+    )
 
 
 def test_what_is_nearly_empty_but_small_is_no_bomb(tmp_path: Path) -> None:
@@ -70,7 +76,9 @@ def test_a_limit_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(InvalidInput, match=r"--max-ratio \d+") as caught:
         merge([path], tmp_path / "out")
     assert inflated == []
-    ratio = max(int(problem.todo.partition("--max-ratio ")[2].split(".")[0]) for problem in caught.value.problems)
+    ratio = max(
+        int(problem.todo.partition("--max-ratio ")[2].split(".")[0]) for problem in caught.value.problems
+    )
     options = MergeOptions(expect=(Target(12),))
     assert merge([path], tmp_path / "out", options, limits=Limits(ratio=ratio)).written
     assert audit([path], limits=Limits(ratio=ratio - 1)).exit_code == 1
@@ -147,7 +155,9 @@ def test_a_zip_file_with_a_wheel_in_it_has_the_same_limits(tmp_path: Path) -> No
     done = audited(path)
     assert done.code == 1
     assert "artifact.zip" in done.text
-    path.write_bytes(zip_bytes([Entry(NAME, zip_bytes(wheel_entries(announced("pkg/zeros.bin", 300 * MIB))))]))
+    path.write_bytes(
+        zip_bytes([Entry(NAME, zip_bytes(wheel_entries(announced("pkg/zeros.bin", 300 * MIB))))])
+    )
     done = audited(path)
     assert (done.code, "pkg/zeros.bin" in done.text, "--max-ratio" in done.text) == (1, True, True)
 
@@ -157,7 +167,9 @@ def test_a_recipe_that_makes_a_file_of_a_terabyte_is_refused(tmp_path: Path) -> 
 
     recipe = Recipe(1 << 40, "0" * 64, (Zeros(1 << 40),))
     one = Input(NAME, "0" * 64, 1, "cp312", ("cp312",), "pkg-1.0.dist-info", False, ">=3.10", RecordForm())
-    made = Provenance("1", (one,), (Placed("pkg/a.so", ("cp312",), "pkg/a.so", recipe=recipe, carrier="pkg/b.so"),), ())
+    made = Provenance(
+        "1", (one,), (Placed("pkg/a.so", ("cp312",), "pkg/a.so", recipe=recipe, carrier="pkg/b.so"),), ()
+    )
     entries = wheel_entries(
         Entry("pkg/a.so", b"a"), Entry("pkg/b.so", b"b"), files={"wheelfuse.json": made.to_bytes()}
     )

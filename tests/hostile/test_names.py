@@ -21,14 +21,17 @@ REFUSED: list[tuple[str, tuple[Entry, ...], str, str]] = [
     ("upward", (Entry("pkg/../../a.py", b"1"),), "pkg/../../a.py", "'..' part"),
     ("NUL", (Entry("pkg/a.py\0.txt", b"1"),), "pkg/a.py", "programs read its name differently: NUL byte"),
     ("line feed", (Entry("pkg/a\nb.py", b"1"),), "", r"control character in the member's name 'pkg/a\nb.py'"),
-    ("line separator", (Entry("pkg/a\u2028b.py", b"1"),), "", r"control character in the member's name 'pkg/a\u2028b.py'"),
+    ("line separator", (Entry("pkg/a\u2028b.py", b"1"),), "",
+     r"control character in the member's name 'pkg/a\u2028b.py'"),
     ("not UTF-8", (Entry("pkg/a.py", b"1", local={"name": b"pkg/\xff.py", "flags": 0x800},
-                         central={"name": b"pkg/\xff.py", "flags": 0x800}),), "", "not a zip file that can be read: 'utf-8'"),
+                         central={"name": b"pkg/\xff.py", "flags": 0x800}),), "",
+     "not a zip file that can be read: 'utf-8'"),
     ("of an unknown encoding", (Entry("pkg/\u00e9.py", b"1", local={"name": b"pkg/\x82.py", "flags": 0},
                                       central={"name": b"pkg/\x82.py", "flags": 0}),),
      "pkg/\u00e9.py", "not ASCII, and not said to be UTF-8"),
     ("a second name", (Entry("pkg/a.py", b"1", central={"extra": b"up\4\0abcd"}),), "pkg/a.py", "or a second name"),
-    ("two normal forms", (Entry("pkg/\u00e9", b"1"), Entry("pkg/e\u0301", b"2")), "pkg/\u00e9", "Unicode normalisation only"),
+    ("two normal forms", (Entry("pkg/\u00e9", b"1"), Entry("pkg/e\u0301", b"2")), "pkg/\u00e9",
+     "Unicode normalisation only"),
     ("twice", (Entry("pkg/a.py", b"1"), Entry("pkg/a.py", b"2")), "pkg/a.py", "2 members of this name"),
     ("a file and a directory", (Entry("pkg/a", b"1"), Entry("pkg/a/")), "pkg/a", "2 members of this name"),
     ("a link out", (Entry("pkg/a", b"../../etc/passwd", LINK),), "pkg/a", "symbolic link out of the wheel"),
@@ -43,7 +46,9 @@ REFUSED: list[tuple[str, tuple[Entry, ...], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("entries, member, text", [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    "entries, member, text", [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_a_name_that_leads_elsewhere_is_refused(
     tmp_path: Path, entries: tuple[Entry, ...], member: str, text: str
 ) -> None:
@@ -63,7 +68,9 @@ UNPORTABLE = [
 ]
 
 
-@pytest.mark.parametrize("names, text", [case[1:] for case in UNPORTABLE], ids=[case[0] for case in UNPORTABLE])
+@pytest.mark.parametrize(
+    "names, text", [case[1:] for case in UNPORTABLE], ids=[case[0] for case in UNPORTABLE]
+)
 def test_a_name_that_only_linux_takes_is_told_and_taken(
     tmp_path: Path, names: tuple[str, ...], text: str
 ) -> None:
@@ -71,17 +78,27 @@ def test_a_name_that_only_linux_takes_is_told_and_taken(
     merge, audit = merged(path), audited(path)
     assert (merge.code, audit.code) == (0, 0)
     assert f"{NAME}: {', '.join(sorted(names))}: {text}" in merge.text
-    assert "info WF111 Names of files that other systems do not take" in audit.text
+    assert "note WF111 Names of files that other systems do not take" in audit.text
     assert text in audit.text
 
 
 def test_for_a_wheel_for_all_systems_it_is_a_warning(tmp_path: Path) -> None:
-    path = build_wheel(tmp_path, tag="py3-none", files={"pkg/A": "1", "pkg/a": "2"}, platform="any", purelib=True)
+    path = build_wheel(
+        tmp_path, tag="py3-none", files={"pkg/A": "1", "pkg/a": "2"}, platform="any", purelib=True
+    )
     assert "warning WF111" in audited(path).text
 
 
 def test_names_like_those_of_other_systems_are_nothing_to_tell() -> None:
-    names = ("pkg/console.py", "pkg/nullable.py", "pkg/com10.py", "pkg/a.b.c", "pkg/.hidden", "pkg/\u00e9", "Pkg2/x")
+    names = (
+        "pkg/console.py",
+        "pkg/nullable.py",
+        "pkg/com10.py",
+        "pkg/a.b.c",
+        "pkg/.hidden",
+        "pkg/\u00e9",
+        "Pkg2/x",
+    )
     assert list(unportable(names)) == []
 
 

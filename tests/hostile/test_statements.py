@@ -24,7 +24,9 @@ def test_a_text_of_hundreds_of_megabytes_is_refused_and_not_inflated(
 ) -> None:
     entries = [entry for entry in wheel_entries() if not entry.name.endswith(file)]
     path = write_wheel(tmp_path, [*entries, announced(f"{INFO}/{file}", 200 * MIB)])
-    assert_refused(path, f"{200 * MIB} bytes, where at most", member=f"{INFO}/{file}", todo="Build the wheel again.")
+    assert_refused(
+        path, f"{200 * MIB} bytes, where at most", member=f"{INFO}/{file}", todo="Build the wheel again."
+    )
     with Archive(path) as archive, pytest.raises(InvalidInput):
         read_wheel(archive)
     assert sum(inflated) < MIB
@@ -33,8 +35,16 @@ def test_a_text_of_hundreds_of_megabytes_is_refused_and_not_inflated(
 RECORDS = [
     ("empty rows", ROWS + "\n" * 20_000, "RECORD has 20004 lines, for 4 files"),
     ("rows that are none", ROWS + "a\n" * 900, "RECORD was not read from line 105 on"),
-    ("a row for a file elsewhere", ROWS + "../../etc/passwd,sha256=AA,1\n", "listed in RECORD, but not in the wheel"),
-    ("two files in one row", ROWS.replace("pkg/__init__.py,", '"pkg/__init__.py\npkg/b.py",'), "not listed in RECORD"),
+    (
+        "a row for a file elsewhere",
+        ROWS + "../../etc/passwd,sha256=AA,1\n",
+        "listed in RECORD, but not in the wheel",
+    ),
+    (
+        "two files in one row",
+        ROWS.replace("pkg/__init__.py,", '"pkg/__init__.py\npkg/b.py",'),
+        "not listed in RECORD",
+    ),
     ("a quote without end", ROWS + '"pkg/a.py,sha256=AA,1\n', "is not 'path,hash,size'"),
     ("a field without end", ROWS + "a" * 140_000 + ",sha256=AA,1\n", "field larger than field limit"),
     ("a size of many digits", ROWS + f"pkg/a.py,sha256=AA,{'9' * 5000}\n", "is not 'path,hash,size'"),
@@ -74,7 +84,7 @@ METADATA = [
     ("fields without end", b"A:\n" * 200_000, "more than 100000 lines of header fields"),
     ("a second name", text("Name: other"), "needs one field Name, but has 2"),
     ("a second name after a carriage return", text("Summary: x\rName: other"), "needs one field Name, but has 2"),
-    ("a line that is no field", text("Summary: x") .replace(b"Summary", b"\nSummary".strip() + b" "), "is no header field"),
+    ("a line that is no field", text("Summary x"), "is no header field"),
     ("not UTF-8", text("").replace(b"A package", b"\xff"), "not UTF-8"),
 ]  # fmt: skip
 
@@ -87,7 +97,9 @@ def test_metadata_that_no_parser_survives_is_refused(tmp_path: Path, content: by
 def test_a_field_in_the_fold_of_another_stays_there(tmp_path: Path) -> None:
     path = hostile(tmp_path, files={"METADATA": text("Summary: x\n Version: 9.9\n\tName: other")})
     assert_taken(path)
-    assert contents(next((tmp_path / "out").iterdir()))[f"{INFO}/METADATA"] == contents(path)[f"{INFO}/METADATA"]
+    assert (
+        contents(next((tmp_path / "out").iterdir()))[f"{INFO}/METADATA"] == contents(path)[f"{INFO}/METADATA"]
+    )
 
 
 def test_a_body_of_millions_of_lines_is_not_read_line_by_line(tmp_path: Path) -> None:
@@ -98,8 +110,16 @@ SETS = "-".join(".".join(f"a{number}" for number in range(300)) for _ in range(3
 WHEELS = [
     ("a version of many digits", WHEEL_FILE.replace(b"1.0", b"1" * 5000), "Wheel-Version is '1111"),
     ("tags multiplied", WHEEL_FILE + f"Tag: {SETS}\n".encode(), "it states 27000001 tags or more"),
-    ("tags added up", WHEEL_FILE + b"".join(b"Tag: a.b.c.d-a.b.c.d-%d\n" % n for n in range(5000)), "tags or more"),
-    ("a tag in a fold", WHEEL_FILE + b"Tag: cp39-cp39-any\n Root-Is-Purelib: true\n", "not python-abi-platform"),
+    (
+        "tags added up",
+        WHEEL_FILE + b"".join(b"Tag: a.b.c.d-a.b.c.d-%d\n" % n for n in range(5000)),
+        "tags or more",
+    ),
+    (
+        "a tag in a fold",
+        WHEEL_FILE + b"Tag: cp39-cp39-any\n Root-Is-Purelib: true\n",
+        "not python-abi-platform",
+    ),
     ("a second version", WHEEL_FILE + b"wheel-version: 2.0\n", "Wheel-Version occurs 2 times"),
 ]
 

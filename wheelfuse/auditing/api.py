@@ -59,7 +59,13 @@ def audit(
         return subject
 
     subjects = read_all(
-        paths, installed=installed, python=python, jobs=jobs, limits=limits, progress=progress, prepare=prepare
+        paths,
+        installed=installed,
+        python=python,
+        jobs=jobs,
+        limits=limits,
+        progress=progress,
+        prepare=prepare,
     )
     if directories:
         against = replace(against, libraries=find_libraries(directories, subjects))

@@ -82,9 +82,7 @@ def read_wheel_in_zip(
         return read_subject(copy, label, threads=threads, limits=limits)
 
 
-def read_wheel_subject(
-    path: Path, label: str, threads: int = 1, limits: Limits = DEFAULT_LIMITS
-) -> Subject:
+def read_wheel_subject(path: Path, label: str, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> Subject:
     """A wheel. Every member is held against RECORD.
 
     Raises:

@@ -126,9 +126,7 @@ def command(
         )  # fmt: skip
         with progress(quiet, of_bytes=False, doing="verifying") as advance:
             bounds = Limits.from_table(limits, "the command line:")
-            outcome = verify(
-                names(wheels), options, jobs=jobs, keep=keep, limits=bounds, progress=advance
-            )
+            outcome = verify(names(wheels), options, jobs=jobs, keep=keep, limits=bounds, progress=advance)
     _show(outcome, as_json, quiet)
     return outcome.exit_code
 

@@ -57,7 +57,12 @@ _DT_TEXTREL, _DT_BIND_NOW, _DT_FLAGS = 22, 24, 30
 _PT_TLS, _PT_GNU_STACK, _PT_GNU_RELRO = 7, 0x6474E551, 0x6474E552
 _STB_WEAK, _STB_LOCAL = 2, 0
 _VERSION = 0x7FFF  # without the bit that hides a version (VERSYM_HIDDEN)
-_VERNEED, _VERNAUX, _VERDEF, _VERDAUX = "2H3I", "I2H2I", "4H3I", "2I"  # the last field leads to the next entry
+_VERNEED, _VERNAUX, _VERDEF, _VERDAUX = (
+    "2H3I",
+    "I2H2I",
+    "4H3I",
+    "2I",
+)  # the last field leads to the next entry
 _VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
 _PF_X, _PF_W = 0x1, 0x2
 # What ld.so takes for granted without PT_GNU_STACK: DEFAULT_STACK_PERMS in glibc's stackinfo.h of each machine.
@@ -214,7 +219,9 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
         *head,
         soname="".join(named[DT_SONAME][-1:]),
         needed=tuple(map(sys.intern, named[DT_NEEDED])),
-        runpath=tuple(filter(None, runpath if named[DT_RUNPATH] else rpath)),  # ld.so ignores RPATH beside RUNPATH
+        runpath=tuple(
+            filter(None, runpath if named[DT_RUNPATH] else rpath)
+        ),  # ld.so ignores RPATH beside RUNPATH
         imports=imports,
         exports=exports,
         sections=sections,
@@ -264,7 +271,11 @@ def _sections(elf: ELFFile, headers: tuple[Shdr, ...], data: Content) -> Iterato
         raise ValueError(f"section {index} should have the names of all, but there are {len(headers)}")
     if sum(h.size for h in headers if h.type != SHT_NOBITS) > _OVERLAP * len(data):
         raise ValueError("sections overlap, or reach beyond the end of the file")
-    table, names, kinds = _content(headers[index], data), _Names(len(data)), _section_types(str(elf["e_machine"]))
+    table, names, kinds = (
+        _content(headers[index], data),
+        _Names(len(data)),
+        _section_types(str(elf["e_machine"])),
+    )
     for header in headers:
         name = sys.intern(names.at(table, header.name))
         if header.type != SHT_NOBITS and header.offset + header.size > len(data):
@@ -392,7 +403,9 @@ def _needs(
         encoding, data, headers, numbers.get(".gnu.version_r"), _VERNEED, _VERNAUX
     ):
         found = (
-            _NeededVersion(number & _VERSION, sys.intern(names.at(strings, name)), bool(flags & _VER_FLG_WEAK))
+            _NeededVersion(
+                number & _VERSION, sys.intern(names.at(strings, name)), bool(flags & _VER_FLG_WEAK)
+            )
             for _, flags, number, name, _ in entries
         )
         yield sys.intern(names.at(strings, need[2])), tuple(found)

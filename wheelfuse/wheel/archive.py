@@ -114,7 +114,9 @@ class Archive:
         try:
             status = os.fstat(self._fd)
             if not stat.S_ISREG(status.st_mode):
-                raise InvalidInput(Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels."))
+                raise InvalidInput(
+                    Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels.")
+                )
             self.size = status.st_size
             self.members, self.extras = self._read_directory()
         except BaseException:
@@ -170,7 +172,9 @@ class Archive:
         """Where the directory is: one that is not too large to be read."""
         directory = Directory.read(self._pread, self.size)
         if isinstance(directory, str):
-            raise InvalidInput(self.problem(directory, todo=_AGAIN if "not a zip" not in directory else _ELSE))
+            raise InvalidInput(
+                self.problem(directory, todo=_AGAIN if "not a zip" not in directory else _ELSE)
+            )
         count = directory.count
         if directory.length > NAMES * self.limits.members:
             count = max(count, directory.length // NAMES)
@@ -192,7 +196,9 @@ class Archive:
             NotImplementedError,
             struct.error,
         ) as error:
-            raise InvalidInput(self.problem(f"not a zip file that can be read: {error}", todo=_ELSE)) from error
+            raise InvalidInput(
+                self.problem(f"not a zip file that can be read: {error}", todo=_ELSE)
+            ) from error
         if len(comment) != directory.comment:
             raise InvalidInput(self.problem("programs disagree on where it ends", todo=_AGAIN))
         return infos
@@ -221,7 +227,9 @@ class Archive:
         if not name.isprintable() and any(unicodedata.category(letter) in _LINES for letter in name):
             return self.problem(f"control character in the member's name {name!r}")
         if not name.isascii() and not info.flag_bits & _UTF8_FLAG:
-            return self.problem("its name is not ASCII, and not said to be UTF-8: programs read it differently", name)
+            return self.problem(
+                "its name is not ASCII, and not said to be UTF-8: programs read it differently", name
+            )
         if name.startswith("/") or (len(name) > 1 and name[1] == ":") or "\\" in name:
             return self.problem("absolute path or backslash in the member's name", name)
         if not _NO_NAMES.isdisjoint(parts := name.removesuffix("/").split("/")):

@@ -143,7 +143,9 @@ def has_other_sizes(extra: bytes, *values: int) -> bool:
     for kind, data in extra_fields(extra):
         if kind == _ZIP64_FIELD:
             known = iter(values)
-            if not all(value in known for value in struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])):
+            if not all(
+                value in known for value in struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])
+            ):
                 return True
     return False
 

@@ -37,7 +37,7 @@ class Limits:
 
     member_size: int = 16 << 30
     ratio: int = 200
-    members: int = 100_000
+    members: int = 250_000
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> Limits:

@@ -226,7 +226,9 @@ def _tags(headers: Headers) -> Iterator[str]:
             raise InvalidInput(f"Tag is {_shown(header.flat)}, not python-abi-platform")
         count += math.prod(map(len, sets))
         if count > _MOST_TAGS:
-            raise InvalidInput(f"it states {count} tags or more, where {_MOST_TAGS} are the most that a name can have")
+            raise InvalidInput(
+                f"it states {count} tags or more, where {_MOST_TAGS} are the most that a name can have"
+            )
         yield from map("-".join, product(*sets))
 
 

@@ -70,7 +70,9 @@ def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
         if not row:
             continue
         if len(problems) == _MANY:
-            problems.append(Problem(f"RECORD was not read from line {number} on: it cannot be trusted anyway"))
+            problems.append(
+                Problem(f"RECORD was not read from line {number} on: it cannot be trusted anyway")
+            )
             break
         try:
             entry = _entry(row)
