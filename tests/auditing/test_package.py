@@ -22,6 +22,7 @@ from wheelfuse.auditing.rules.package import (
     purelib,
     record,
     tag_order,
+    unportable_names,
     unusable,
     wheel_tags,
 )
@@ -29,7 +30,7 @@ from wheelfuse.auditing.rules.package import (
 GOOD = wheel("cp312-cp312", shared("pkg/_x.cpython-312-x86_64-linux-gnu.so"))
 ALL = (
     unreadable_input, broken_wheel, damaged_file, not_a_shared_object, record, members, metadata, wheel_tags,
-    tag_order, index_rejects, index_size, over_claim, unusable, purelib,
+    tag_order, index_rejects, index_size, over_claim, unusable, purelib, unportable_names,
 )  # fmt: skip
 
 
@@ -314,3 +315,22 @@ def test_modules_in_a_wheel_that_calls_itself_pure() -> None:
     ]
     at_home = shared(f"pkg-1.0.data/platlib/{path}")
     assert lines(purelib, wheel("cp312-cp312", at_home, purelib=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("platforms", "severity"),
+    [
+        ("manylinux_2_17_x86_64", Severity.INFO),
+        ("linux_x86_64", Severity.INFO),
+        ("any", Severity.WARNING),
+        ("win_amd64", Severity.WARNING),
+    ],
+)
+def test_names_that_only_linux_takes(tmp_path: Path, platforms: str, severity: Severity) -> None:
+    files = {"pkg/A.h": "", "pkg/a.h": "", "pkg/nul.txt": "", "pkg/fine.h": ""}
+    subject = read_subject(build_wheel(tmp_path, "cp312", files, platform=platforms))
+    alike, reserved = found(unportable_names, subject)
+    assert (alike.severity, reserved.severity) == (severity, severity)
+    assert alike.message.startswith("2 names differ in case only")
+    assert alike.details == ("pkg/A.h", "pkg/a.h")
+    assert (reserved.path, reserved.message.startswith("a name reserved on Windows")) == ("pkg/nul.txt", True)

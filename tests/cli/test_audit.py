@@ -22,6 +22,7 @@ from wheelfuse.auditing.options import AuditOptions, Ignore
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.rules import entries
 from wheelfuse.errors import UsageError
+from wheelfuse.wheel.limits import Limits
 
 FIRST = entries()[0].rule
 
@@ -111,7 +112,8 @@ def test_every_option_arrives(made: Callable[[Report], Called], tmp_path: Path) 
         "audit", "a.whl", "--installed", "torch", "--installed", "numpy", "--python", "py", "--jobs", "3",
         "--select", "WF3,WF401", "--ignore", "WF304:pkg/*=vendored", "--severity", "WF203=warning",
         "--severity", "WF301=off", "--fail-on", "warning", "--strict", "--project", "p.toml",
-        "--with", tmp_path, "--baseline", "b.json", "--road-to-abi3",
+        "--with", tmp_path, "--baseline", "b.json", "--road-to-abi3", "--max-member-size", "20GB",
+        "--max-ratio", "9", "--max-members", "7",
     )  # fmt: skip
     assert called["options"] == AuditOptions(
         ("WF3", "WF401"), (Ignore("WF304", "pkg/*", "vendored"),),
@@ -120,7 +122,7 @@ def test_every_option_arrives(made: Callable[[Report], Called], tmp_path: Path) 
     assert called["paths"] == ["a.whl"]
     assert {key: value for key, value in called.items() if key not in ("options", "paths", "progress")} == {
         "installed": ("torch", "numpy"), "python": "py", "with_": (str(tmp_path),), "project": "p.toml",
-        "baseline": "b.json", "jobs": 3,
+        "baseline": "b.json", "jobs": 3, "limits": Limits(20 * 10**9, 9, 7),
     }  # fmt: skip
 
 
@@ -254,9 +256,8 @@ def test_an_unstable_symbol_count_is_written_and_nothing_else(
     monkeypatch.setattr("wheelfuse.cli.audit.write_baseline", write)
     code, stdout, stderr = command("audit", "x.whl", "--write-baseline", tmp_path / "b", "--jobs", "1")
     assert (code, stdout, stderr) == (0, "", f"{tmp_path / 'b'}: 3 symbols in 1 file\n")
-    assert called == [
-        ((str(tmp_path / "b"), ["x.whl"]), {"installed": (), "python": None, "jobs": 1, "progress": None})
-    ]
+    more = {"installed": (), "python": None, "jobs": 1, "limits": Limits(), "progress": None}
+    assert called == [((str(tmp_path / "b"), ["x.whl"]), more)]
 
 
 def test_a_refusal_is_json_where_json_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

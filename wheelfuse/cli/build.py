@@ -28,6 +28,7 @@ from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
 from wheelfuse.interpreters.search import parse_python, parted
+from wheelfuse.wheel.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,17 @@ def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fu
     pyproject = project / "pyproject.toml"
     merged = None
     try:
-        merge_options = MergeOptions.from_table(configured("merge", pyproject))
+        table = configured("merge", pyproject)
+        merge_options = MergeOptions.from_table(table)
+        limits = Limits.from_table(table, "[tool.wheelfuse.merge]")
         wheels = outcome.wheels
         if not merge_options.expect and len(wheels) == len(outcome.jobs):  # the matrix is what is wanted
             merge_options = replace(merge_options, expect=tuple(job.target for job in outcome.jobs))
         with refusals("merge", as_json=False):
-            merged = merge(wheels, output, merge_options, force=force)
+            merged = merge(wheels, output, merge_options, force=force, limits=limits)
         assert merged.written
         options = AuditOptions.from_table(configured("audit", pyproject))
-        report = audit([merged.written.path], options)
+        report = audit([merged.written.path], options, limits=limits)
         return Fused(merged, report, options)
     except WheelfuseError as refusal:
         return Fused(merged, refusal=refusal)
