@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wheelfuse.verifying.api import verify
     from wheelfuse.verifying.options import VerifyOptions
     from wheelfuse.verifying.results import Verification
+    from wheelfuse.wheel.limits import Limits
 
 _HOMES = {
     "auditing.api": ("audit", "write_baseline"),
@@ -52,6 +53,7 @@ _HOMES = {
     "verifying.api": ("verify",),
     "verifying.options": ("VerifyOptions",),
     "verifying.results": ("Verification",),
+    "wheel.limits": ("Limits",),
 }
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "Ignore",
     "InvalidInput",
     "JobFailed",
+    "Limits",
     "MatrixOptions",
     "MergeOptions",
     "MergeOutcome",

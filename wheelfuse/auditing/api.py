@@ -15,6 +15,7 @@ from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import judge, run
 from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.writer import replacing
 
 
@@ -28,6 +29,7 @@ def audit(
     project: StrPath | None = None,
     baseline: StrPath | None = None,
     jobs: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Report:
     """Judge wheels, shared objects, directories, zip files with wheels, and *installed* distributions.
@@ -37,6 +39,7 @@ def audit(
     from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
     a file of `write_baseline`. *jobs* is how many processors may read (0: all): threads
     for one input, and processes for several, so that a script needs ``if __name__ == "__main__"`` around the call.
+    Wheels beyond the *limits* are findings, and nothing of them is inflated.
 
     Raises:
         UsageError: nothing to audit, an unknown interpreter, or an unusable project or baseline.
@@ -56,7 +59,7 @@ def audit(
         return subject
 
     subjects = read_all(
-        paths, installed=installed, python=python, jobs=jobs, progress=progress, prepare=prepare
+        paths, installed=installed, python=python, jobs=jobs, limits=limits, progress=progress, prepare=prepare
     )
     if directories:
         against = replace(against, libraries=find_libraries(directories, subjects))
@@ -71,6 +74,7 @@ def write_baseline(
     installed: Iterable[str] = (),
     python: str | None = None,
     jobs: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> baselines.Counts:
     """Write what files have of unstable symbols today to *file*, as what they may have at most from now on.
@@ -81,7 +85,9 @@ def write_baseline(
         UsageError: nothing to audit, or an unknown interpreter.
         InvalidInput: an input cannot be read: its counts would be wrong.
     """
-    subjects = read_all(paths, installed=installed, python=python, jobs=jobs, progress=progress)
+    subjects = read_all(
+        paths, installed=installed, python=python, jobs=jobs, limits=limits, progress=progress
+    )
     if unreadable := [problem for subject in subjects for problem in subject.unreadable]:
         raise InvalidInput(unreadable)
     counts = baselines.count(subjects)

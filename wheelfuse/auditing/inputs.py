@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.errors import InvalidInput, UsageError
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.workers import MOST, processors
 
 if TYPE_CHECKING:  # here and below: what only --installed and --jobs need takes long to load
@@ -36,6 +37,7 @@ class Input:
     member: str = ""
     distribution: str = ""
     environment: Environment | None = None
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def size(self) -> int:
@@ -49,8 +51,8 @@ class Input:
 
             return read_installed(self.distribution, self.environment)
         if self.member:
-            return read_wheel_in_zip(Path(self.path), self.member, threads=threads)
-        return read_subject(Path(self.path), threads=threads)
+            return read_wheel_in_zip(Path(self.path), self.member, threads=threads, limits=self.limits)
+        return read_subject(Path(self.path), threads=threads, limits=self.limits)
 
 
 def read_all(
@@ -59,6 +61,7 @@ def read_all(
     installed: Iterable[str] = (),
     python: str | None = None,
     jobs: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
     prepare: Callable[[Subject], Subject] = lambda subject: subject,
 ) -> tuple[Subject, ...]:
@@ -71,7 +74,7 @@ def read_all(
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = (paths,)
-    inputs = [item for path in paths for item in _inputs(os.fspath(path))]
+    inputs = [item for path in paths for item in _inputs(os.fspath(path), limits)]
     distributions = tuple(installed)
     if distributions:
         from wheelfuse.auditing.installed import read_environment
@@ -80,7 +83,7 @@ def read_all(
         inputs += [Input(distribution=name, environment=environment) for name in distributions]
     elif python:
         raise UsageError("--python only says where to look for --installed NAME")
-    inputs = list(dict.fromkeys(inputs))
+    inputs = [replace(item, limits=limits) for item in dict.fromkeys(inputs)]
     if not inputs:
         raise UsageError("nothing to audit: name wheels, shared objects, directories, or --installed NAME")
     found: dict[Input, Subject] = {}
@@ -91,7 +94,7 @@ def read_all(
     return tuple(_distinct(found[item] for item in inputs))
 
 
-def _inputs(given: str) -> Iterable[Input]:
+def _inputs(given: str, limits: Limits) -> Iterable[Input]:
     """What a path stands for; one that does not exist stands for itself, and reading it will tell."""
     path = Path(given)
     if path.is_dir():
@@ -99,10 +102,10 @@ def _inputs(given: str) -> Iterable[Input]:
         return [Input(str(wheel)) for wheel in wheels] or [Input(given)]
     if not path.exists() and glob.has_magic(given):
         matching = sorted(glob.glob(given, recursive=True))  # noqa: PTH207, since a pattern may be absolute
-        return [item for found in matching for item in _inputs(found)] or [Input(given)]
+        return [item for found in matching for item in _inputs(found, limits)] or [Input(given)]
     if path.suffix == ".zip":
         try:
-            members = wheels_in_zip(path)
+            members = wheels_in_zip(path, limits)
         except InvalidInput:
             return [Input(given)]
         return [Input(given, member) for member in members] or [Input(given)]

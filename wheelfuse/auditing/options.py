@@ -10,6 +10,7 @@ from typing import Any
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern
+from wheelfuse.wheel.limits import KEYS as LIMITS
 
 FAIL_ON = ("error", "warning", "never")
 _KEYS = {"select", "ignore", "severity", "fail-on", "strict"}
@@ -93,12 +94,13 @@ class AuditOptions:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> AuditOptions:
-        """Read ``[tool.wheelfuse.audit]``: ``select``, ``ignore``, ``severity``, ``fail-on``, ``strict``.
+        """Read ``[tool.wheelfuse.audit]``: ``select``, ``ignore``, ``severity``, ``fail-on``, ``strict``. Limits are
+        not its business.
 
         Raises:
             UsageError: an unknown key, or a value of the wrong kind.
         """
-        if unknown := sorted(set(table) - _KEYS):
+        if unknown := sorted(set(table) - _KEYS - set(LIMITS)):
             raise UsageError(f"[tool.wheelfuse.audit] has unknown keys: {', '.join(unknown)}")
         ignore, strict, fail_on = (
             table.get("ignore", []),

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -26,7 +24,8 @@ from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive, Member
 from wheelfuse.wheel.batches import batches
-from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
+from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest
 from wheelfuse.wheel.wheel import Statements, statements
 
@@ -34,17 +33,19 @@ _T = TypeVar("_T")
 _DYNAMIC = ("ET_DYN", "ET_EXEC")
 
 
-def read_subject(path: Path, label: str = "", *, threads: int = 1) -> Subject:
+def read_subject(
+    path: Path, label: str = "", *, threads: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> Subject:
     """What lies at *path*: a wheel, a directory, or any other file, taken for a shared object.
 
-    The members of a wheel are read by so many *threads*.
+    The members of a wheel are read by so many *threads*; of one beyond the *limits* none is.
     """
     label = label or (path.name if path.suffix == ".whl" else str(path))
     try:
         if path.is_dir():
             return read_directory(path, label)
         if path.suffix == ".whl":
-            return read_wheel_subject(path, label, threads)
+            return read_wheel_subject(path, label, threads, limits)
         return _read_file(path, label)
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
@@ -53,39 +54,43 @@ def read_subject(path: Path, label: str = "", *, threads: int = 1) -> Subject:
         return Subject(label, Kind.FILE, unreadable=(Problem(f"cannot be read: {error.strerror}", label),))
 
 
-def wheels_in_zip(path: Path) -> tuple[str, ...]:
+def wheels_in_zip(path: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[str, ...]:
     """The wheels in a zip file that is no wheel itself, such as the artifact of a CI job.
 
     Raises:
-        InvalidInput: it cannot be read.
+        InvalidInput: it cannot be read, or is beyond the *limits*.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(sorted(name for name in archive.namelist() if name.endswith(".whl")))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise InvalidInput(Problem(f"not a zip file that can be read: {error}", str(path))) from error
+    with Archive(path, limits) as archive:
+        return tuple(sorted(member.path for member in archive.members if member.path.endswith(".whl")))
 
 
-def read_wheel_in_zip(path: Path, member: str, *, threads: int = 1) -> Subject:
+def read_wheel_in_zip(
+    path: Path, member: str, *, threads: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> Subject:
     """The wheel *member* of the zip file at *path*."""
     label = f"{path.name}/{member}"
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / Path(member).name
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
+            with Archive(path, limits) as archive, copy.open("wb") as target:
+                found = {found.path: found for found in archive.members}
+                target.writelines(archive.chunks(found[member]))
+        except InvalidInput as error:
+            return Subject(label, Kind.WHEEL, unreadable=error.problems)
+        except OSError as error:
             return Subject(label, Kind.WHEEL, unreadable=(Problem(f"cannot be read: {error}", label),))
-        return read_subject(copy, label, threads=threads)
+        return read_subject(copy, label, threads=threads, limits=limits)
 
 
-def read_wheel_subject(path: Path, label: str, threads: int = 1) -> Subject:
+def read_wheel_subject(
+    path: Path, label: str, threads: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> Subject:
     """A wheel. Every member is held against RECORD.
 
     Raises:
-        InvalidInput: it is no zip file that can be trusted, or its name is not one of a wheel.
+        InvalidInput: it is no zip file that can be trusted, is beyond the *limits*, or its name is not one of a wheel.
     """
-    with Archive(path) as archive:
+    with Archive(path, limits) as archive:
         said = statements(archive)
         seen = _read_members(archive, said, threads)
         members = [seen[path] for path in said.members]
@@ -266,7 +271,7 @@ def read_claims(root: Path, dist_info: str) -> Claims:
             problems.extend(Problem(p.what, "", f"{dist_info}/{file}", p.todo) for p in error.problems)
             return None
 
-    wheel_file, metadata = parsed("WHEEL", parse_wheel_file), parsed("METADATA", parse_headers)
+    wheel_file, metadata = parsed("WHEEL", parse_wheel_file), parsed("METADATA", parse_metadata)
     return Claims(dist_info, wheel_file, metadata, tuple(problems))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,11 @@ from wheelfuse.auditing.rules import entries
 from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.cli import color, refusals
 from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.options import limit_options
 from wheelfuse.cli.terminal import names, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.report.audit_formats import FORMATS, audit_as
+from wheelfuse.wheel.limits import Limits
 from wheelfuse.wheel.writer import replacing
 
 
@@ -133,6 +135,7 @@ def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None
     "--list-rules", is_flag=True, is_eager=True, expose_value=False, callback=_list_rules,
     help="Print the rules and exit.",
 )  # fmt: skip
+@limit_options
 def command(
     paths: tuple[str, ...],
     installed: tuple[str, ...],
@@ -153,6 +156,7 @@ def command(
     quiet: bool,
     jobs: int,
     config: Path | None,
+    limits: Mapping[str, int],
 ) -> int:
     """Say where wheels load, on which CPython, torch, C library and GPU, and why not elsewhere.
 
@@ -170,15 +174,18 @@ def command(
             checked_fail_on(fail_on) if fail_on else "",
             strict,
         )
-        options = given.over(AuditOptions.from_table(configured("audit", config)))
+        table = configured("audit", config)
+        options = given.over(AuditOptions.from_table(table))
+        bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.audit]")
         inputs = names(paths)
         read = (project, baseline, str(config) if config else None)
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
         with progress(quiet, of_bytes=False) as advance:
             if new_baseline:
                 counts = write_baseline(
-                    new_baseline, inputs, installed=installed, python=python, jobs=jobs, progress=advance
-                )
+                    new_baseline, inputs, installed=installed, python=python, jobs=jobs, limits=bounds,
+                    progress=advance,
+                )  # fmt: skip
                 from wheelfuse.report.audit_parts import count
 
                 symbols = sum(sum(kinds.values()) for kinds in counts.values())
@@ -190,7 +197,7 @@ def command(
                 return 0
             report = audit(
                 inputs, options, installed=installed, python=python, with_=with_, project=project,
-                baseline=baseline, jobs=jobs, progress=advance,
+                baseline=baseline, jobs=jobs, limits=bounds, progress=advance,
             )  # fmt: skip
         _write(report, options, destinations, verbose=verbose, roads=road)
     if not quiet:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from wheelfuse.cli import color, refusals, show_error
 from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.options import limit_options
 from wheelfuse.cli.terminal import names, progress, warn, width
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
+from wheelfuse.wheel.limits import Limits
 
 EQUAL = "equal"
 """What --share-device-code means without a value."""
@@ -84,6 +87,7 @@ class _Merge(click.Command):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The pyproject.toml whose [tool.wheelfuse.merge] counts (default: the one in this directory).",
 )
+@limit_options
 def command(
     wheels: tuple[str, ...],
     output: str,
@@ -100,6 +104,7 @@ def command(
     as_json: bool,
     quiet: bool,
     config: Path | None,
+    limits: Mapping[str, int],
 ) -> None:
     """Fuse the wheels of one release, one per CPython, into one wheel.
 
@@ -115,11 +120,13 @@ def command(
             _share(share, no_share),
             strip_debug,
         )
-        options = given.over(MergeOptions.from_table(configured("merge", config)))
+        table = configured("merge", config)
+        options = given.over(MergeOptions.from_table(table))
+        bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.merge]")
         with progress(quiet) as advance:
             outcome = merge(
                 names(wheels), output, options,
-                force=force, dry_run=dry_run, debug_files=debug_files, progress=advance,
+                force=force, dry_run=dry_run, debug_files=debug_files, limits=bounds, progress=advance,
             )  # fmt: skip
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():

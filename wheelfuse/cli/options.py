@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+
+from wheelfuse.wheel.limits import KEYS, MEMBER_SIZE, MEMBERS, RATIO, Limits, parse_size, shown
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -40,3 +43,48 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_MATRIX):
         command = option(command)
     return command
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number of bytes, as people write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            size = value if isinstance(value, int) else parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return size
+
+
+_COUNT = click.IntRange(min=1)
+_LIMITS: tuple[Decorator, ...] = (
+    click.option(
+        f"--{MEMBER_SIZE}", type=_Size(), metavar="SIZE",
+        help=f"Refuse wheels with a larger file in them (default: {shown(Limits.member_size)}).",
+    ),
+    click.option(
+        f"--{RATIO}", type=_COUNT, metavar="N",
+        help=f"Refuse wheels that inflate to more than N times their size (default: {Limits.ratio}).",
+    ),
+    click.option(
+        f"--{MEMBERS}", type=_COUNT, metavar="N",
+        help=f"Refuse wheels of more than N files and directories (default: {Limits.members}).",
+    ),
+)  # fmt: skip
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options for :class:`Limits`. The command gets those that were given as *limits*, by their keys."""
+
+    @wraps(command)
+    def with_limits(**arguments: Any) -> Any:
+        values = {key: arguments.pop(key.replace("-", "_")) for key in KEYS}
+        given = {key: value for key, value in values.items() if value is not None}
+        return command(**arguments, limits=given)
+
+    found: Callable[..., Any] = with_limits
+    for option in reversed(_LIMITS):
+        found = option(found)
+    return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import click
 
 from wheelfuse.cli import color, refusals
+from wheelfuse.cli.options import limit_options
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
+from wheelfuse.wheel.limits import Limits
 
 
 @click.command("split", no_args_is_help=True)
@@ -20,8 +23,15 @@ from wheelfuse.fuse.options import parse_targets
 @click.option("--force", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the paths of the wheels.")
+@limit_options
 def command(
-    fused: str, directory: str, targets: tuple[str, ...], force: bool, as_json: bool, quiet: bool
+    fused: str,
+    directory: str,
+    targets: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    limits: Mapping[str, int],
 ) -> None:
     """Take a fused wheel apart again: the single-Python wheels, every member as it was.
 
@@ -31,7 +41,8 @@ def command(
     from wheelfuse.report import json, text
 
     with refusals("split", as_json=as_json):
-        wheels = split(fused, directory, parse_targets(targets), force=force)
+        bounds = Limits.from_table(limits, "the command line:")
+        wheels = split(fused, directory, parse_targets(targets), force=force, limits=bounds)
     if as_json:
         click.echo(json.split_to_json(wheels))
     elif quiet:

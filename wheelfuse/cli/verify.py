@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from wheelfuse.cli import color, refusals
-from wheelfuse.cli.options import json_option
+from wheelfuse.cli.options import json_option, limit_options
 from wheelfuse.cli.terminal import names, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.options import parse_missing
@@ -16,6 +17,7 @@ from wheelfuse.interpreters.search import parse_python
 from wheelfuse.verifying.api import verify
 from wheelfuse.verifying.options import COMMAND_TIMEOUT, IMPORT_TIMEOUT, VerifyOptions, parse_requirements
 from wheelfuse.verifying.results import Verification
+from wheelfuse.wheel.limits import Limits
 
 _SECONDS = click.FloatRange(min=0, min_open=True)
 
@@ -89,6 +91,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print one line for each wheel, and errors.")
+@limit_options
 def command(
     wheels: tuple[str, ...],
     pythons: tuple[str, ...],
@@ -106,6 +109,7 @@ def command(
     keep: Path | None,
     as_json: bool,
     quiet: bool,
+    limits: Mapping[str, int],
 ) -> int:
     """Install wheels, import their extension modules, and run a command, on every CPython that they claim.
 
@@ -121,7 +125,10 @@ def command(
             timeout, command_timeout, require_all, parse_missing(allow_missing),
         )  # fmt: skip
         with progress(quiet, of_bytes=False, doing="verifying") as advance:
-            outcome = verify(names(wheels), options, jobs=jobs, keep=keep, progress=advance)
+            bounds = Limits.from_table(limits, "the command line:")
+            outcome = verify(
+                names(wheels), options, jobs=jobs, keep=keep, limits=bounds, progress=advance
+            )
     _show(outcome, as_json, quiet)
     return outcome.exit_code
 

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from wheelfuse.content import Content, unpack_from
@@ -30,6 +31,8 @@ minor and major of the code's version, architecture, flags, uncompressed size.""
 _VERSION, _ENTRY_VERSION = 1, 0x0101
 _DEBUG, LZ4, ZSTD, _ARCH_SPECIFIC, _FAMILY_SPECIFIC = 0x2, 0x2000, 0x8000, 0x100000, 0x200000
 _COMPRESSED = LZ4 | ZSTD
+_MOST = 1 << 18
+"""Containers in a file, and entries in them, at most; libraries for all GPUs have some ten thousand."""
 _CHUNK = 4096  # bytes of padding that are looked at together
 _KINDS = {1: ("ptx", "compute"), 2: ("sass", "sm"), 8: ("lto", "lto")}
 _PREFIXES = ("sm", "compute", "lto")
@@ -135,10 +138,15 @@ def read_device_code(data: Content, image: Image) -> DeviceCode:
         InvalidInput: a structure is damaged, or of a form that is not known.
     """
     found: list[Container] = []
+    left = _MOST
     for section in image.sections:
         if section.name in SECTIONS and section.kind != "SHT_NOBITS":
             try:
-                found += _containers(data, section)
+                for container in _containers(data, section):
+                    left -= 1 + len(container.entries)
+                    if left < 0:
+                        raise ValueError(f"more than {_MOST} pieces")
+                    found.append(container)
             except (struct.error, ValueError) as error:
                 what = f"unreadable GPU code: section {section.name}: {error}"
                 raise InvalidInput(Problem(what)) from error
@@ -160,7 +168,8 @@ def _containers(data: Content, section: Section) -> Iterator[Container]:
             raise ValueError(f"{where} is of version {version} with a header of {header} bytes")
         if header + size > end - position:
             raise ValueError(f"{where} has {header + size} bytes, the section only {end - position} more")
-        entries = tuple(_entries(data, position + header, position + header + size, where))
+        inside = _entries(data, position + header, position + header + size, where)
+        entries = tuple(islice(inside, _MOST + 1))
         yield Container(section.name, position, header + size, entries)
         position += header + size
 

@@ -1,8 +1,8 @@
 """What a shared object says of itself: machine, soname, needed libraries, imported and exported symbols.
 
-The ELF header, the dynamic section and version tables are read by pyelftools; what has many entries of one size,
-symbols above all, with :mod:`struct`; other sections, however damaged, are not looked into. Format: System V gABI,
-chapters 4 and 5; symbol versions: LSB Core, section 10.7.
+The ELF header is read by pyelftools; what has many entries with :mod:`struct`; sections that are not named here,
+however damaged, are not looked into. No table is walked further than the file has bytes for it, whatever its counts
+say. Format: System V gABI, chapters 4 and 5; symbol versions: LSB Core, section 10.7.
 """
 
 from __future__ import annotations
@@ -14,35 +14,60 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.construct.core import ConstructError
 from elftools.elf import enums
-from elftools.elf.dynamic import Dynamic
 from elftools.elf.elffile import ELFFile
 
 from wheelfuse.content import Content, pieces, stream
-from wheelfuse.elf.layout import PT_DYNAMIC, PT_LOAD, SHT_DYNSYM, SHT_NOBITS, SHT_STRTAB, Encoding, Phdr, Shdr
+from wheelfuse.elf.layout import (
+    DT_FLAGS_1,
+    DT_NEEDED,
+    DT_NULL,
+    DT_RPATH,
+    DT_RUNPATH,
+    DT_SONAME,
+    DT_STRSZ,
+    DT_STRTAB,
+    PT_DYNAMIC,
+    PT_LOAD,
+    SHT_DYNSYM,
+    SHT_NOBITS,
+    SHT_STRTAB,
+    Dyn,
+    Encoding,
+    Phdr,
+    Shdr,
+)
 from wheelfuse.errors import InvalidInput, Problem
 
 MAGIC = b"\x7fELF"
 
+_NAMED = (DT_NEEDED, DT_SONAME, DT_RUNPATH, DT_RPATH)
+"""Tags of the dynamic section whose values are names."""
+_SMALLEST_SYMBOL = 16  # bytes of Elf32_Sym
 _LOADABLE = ("ET_DYN", "ET_EXEC")
 _FIRST_OS_TYPE = 0xFE00  # ET_LOOS; what follows is for operating systems and processors
 _ALLOC, _EXECINSTR, _NOBITS = 0x2, 0x4, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
-_SHT_DYNAMIC = 6
+_DT_TEXTREL, _DT_BIND_NOW, _DT_FLAGS = 22, 24, 30
 _PT_TLS, _PT_GNU_STACK, _PT_GNU_RELRO = 7, 0x6474E551, 0x6474E552
 _STB_WEAK, _STB_LOCAL = 2, 0
 _VERSION = 0x7FFF  # without the bit that hides a version (VERSYM_HIDDEN)
-_VERSION_ENTRY = 16  # bytes of Elf_Verneed and of Elf_Vernaux
+_VERNEED, _VERNAUX, _VERDEF, _VERDAUX = "2H3I", "I2H2I", "4H3I", "2I"  # the last field leads to the next entry
 _VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
 _PF_X, _PF_W = 0x1, 0x2
 # What ld.so takes for granted without PT_GNU_STACK: DEFAULT_STACK_PERMS in glibc's stackinfo.h of each machine.
 _STACK_NOT_EXECUTABLE_BY_DEFAULT = ("EM_PPC64", "EM_RISCV", "EM_LOONGARCH")
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
+_MOST_SEGMENTS, _MOST_SECTIONS, _MOST_TAGS, _MOST_SYMBOLS = 1 << 16, 1 << 20, 1 << 16, 1 << 21
+"""What is in a file, at most; libtorch_cuda.so has 10, 40, 60 and less than a million of them."""
+_OVERLAP = 2
+"""How many times the bytes of a file its sections, and its names, may have; with most linkers it is once."""
 
 
 class Import(NamedTuple):
@@ -174,36 +199,32 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
     dynamic = next((segment for segment in segments if segment.type == PT_DYNAMIC), None)
     if dynamic is None:
         return Image(*head)
-    soname, needed, runpath, rpath = "", [], [], []
-    tags: Any = tuple(_dynamic(elf, dynamic, headers).iter_tags())  # of which some have further attributes
-    for tag in tags:
-        if tag.entry.d_tag == "DT_NEEDED":
-            needed.append(sys.intern(tag.needed))
-        elif tag.entry.d_tag == "DT_SONAME":
-            soname = tag.soname
-        elif tag.entry.d_tag == "DT_RUNPATH":
-            runpath += tag.runpath.split(":")
-        elif tag.entry.d_tag == "DT_RPATH":
-            rpath += tag.rpath.split(":")
+    names = _Names(len(data))
+    tags = _dynamic(encoding, dynamic, data)
+    strings = _dynamic_strings(tags, segments, data) if any(tag in _NAMED for tag, _ in tags) else b""
+    named = {kind: [names.at(strings, value) for tag, value in tags if tag == kind] for kind in _NAMED}
+    runpath, rpath = (":".join(named[kind]).split(":") for kind in (DT_RUNPATH, DT_RPATH))
     numbers = {section.name: number for number, section in enumerate(sections)}
-    needs = tuple(_needs(elf, numbers))
-    names = {entry.number: entry.name for _, entries in needs for entry in entries}
-    imports, exports = _symbols(encoding, data, headers, _versions(encoding, data, headers, numbers), names)
+    needs = tuple(_needs(encoding, data, headers, numbers, names))
+    versions = {entry.number: entry.name for _, entries in needs for entry in entries}
+    imports, exports = _symbols(
+        encoding, data, headers, _versions(encoding, data, headers, numbers), versions, names
+    )
     return Image(
         *head,
-        soname=soname,
-        needed=tuple(needed),
-        runpath=tuple(path for path in runpath or rpath if path),  # ld.so ignores RPATH beside RUNPATH
+        soname="".join(named[DT_SONAME][-1:]),
+        needed=tuple(map(sys.intern, named[DT_NEEDED])),
+        runpath=tuple(filter(None, runpath if named[DT_RUNPATH] else rpath)),  # ld.so ignores RPATH beside RUNPATH
         imports=imports,
         exports=exports,
         sections=sections,
-        has_rpath=bool(rpath and not runpath),
+        has_rpath=bool(named[DT_RPATH] and not named[DT_RUNPATH]),
         version_needs=tuple(
             VersionNeed(library, tuple(sorted(entry.name for entry in entries if not entry.weak)))
             for library, entries in needs
         ),
-        version_definitions=_version_definitions(elf, numbers),
-        hardening=_hardening(head[0], segments, {tag.entry.d_tag: tag.entry.d_val for tag in tags}),
+        version_definitions=_version_definitions(encoding, data, headers, numbers, names),
+        hardening=_hardening(head[0], segments, dict(tags)),
         loaded_digest=_loaded_digest(segments, headers, sections, data) if deep else "",
         code_digest=_code_digest(sections, data) if deep else "",
     )
@@ -214,6 +235,8 @@ def _segments(elf: ELFFile, encoding: Encoding, data: Content) -> tuple[Phdr, ..
     count, size, start = elf.num_segments(), encoding.size(encoding.phdr), elf["e_phoff"]
     if count and elf["e_phentsize"] != size:
         raise ValueError(f"e_phentsize is {elf['e_phentsize']}")
+    if count > _MOST_SEGMENTS:
+        raise ValueError(f"{count} program headers")
     if count and start + count * size > len(data):
         raise ValueError("the program headers reach beyond the end of the file")
     segments = encoding.unpack_segments(data[start : start + count * size])
@@ -226,6 +249,8 @@ def _section_headers(elf: ELFFile, encoding: Encoding, data: Content) -> tuple[S
     count, size, start = elf.num_sections(), encoding.size(Shdr), elf["e_shoff"]
     if count and elf["e_shentsize"] != size:
         raise ValueError(f"e_shentsize is {elf['e_shentsize']}")
+    if count > _MOST_SECTIONS:
+        raise ValueError(f"{count} section headers")
     if start + count * size > len(data):
         raise ValueError("the section headers reach beyond the end of the file")
     return tuple(encoding.unpack(Shdr, data[start : start + count * size]))
@@ -235,9 +260,13 @@ def _sections(elf: ELFFile, headers: tuple[Shdr, ...], data: Content) -> Iterato
     """The sections, none of which reaches beyond the end of the file, by their headers."""
     if not headers:
         return
-    names, kinds = _content(headers[elf.get_shstrndx()], data), _section_types(str(elf["e_machine"]))
+    if (index := elf.get_shstrndx()) >= len(headers):
+        raise ValueError(f"section {index} should have the names of all, but there are {len(headers)}")
+    if sum(h.size for h in headers if h.type != SHT_NOBITS) > _OVERLAP * len(data):
+        raise ValueError("sections overlap, or reach beyond the end of the file")
+    table, names, kinds = _content(headers[index], data), _Names(len(data)), _section_types(str(elf["e_machine"]))
     for header in headers:
-        name = sys.intern(_string(names, header.name))
+        name = sys.intern(names.at(table, header.name))
         if header.type != SHT_NOBITS and header.offset + header.size > len(data):
             raise ValueError(f"section {name} reaches beyond the end of the file")
         kind = kinds.get(header.type, str(header.type))
@@ -262,15 +291,43 @@ def _content(header: Shdr, data: Content) -> bytes:
     return data[header.offset : header.offset + header.size]
 
 
-def _string(table: bytes, start: int) -> str:
-    return table[start : table.index(b"\0", start)].decode("utf-8", "replace")
+class _Names:
+    """Names in string tables of a file of *size* bytes. All together they are not longer than the file is: linkers let
+    short ones be the ends of long ones, but not so often that reading them would have no end."""
+
+    def __init__(self, size: int) -> None:
+        self._left = _OVERLAP * size
+
+    def at(self, table: bytes, start: int) -> str:
+        """The name at an offset of a table."""
+        end = table.find(b"\0", start)
+        if end < 0:
+            raise ValueError(f"a name at offset {start} of a string table of {len(table)} bytes")
+        self._left -= end - start
+        if self._left < 0:
+            raise ValueError("names overlap")
+        return table[start:end].decode("utf-8", "replace")
 
 
-def _dynamic(elf: ELFFile, segment: Phdr, headers: tuple[Shdr, ...]) -> Dynamic:
-    """The dynamic section. DynamicSegment of pyelftools would read all the sections, to find its string table."""
-    link = next((h.link for h in headers if h.type == _SHT_DYNAMIC and h.offset == segment.offset), None)
-    strings = None if link is None else elf.get_section(link)
-    return Dynamic(elf.stream, elf, strings, segment.offset, segment.filesz == 0)
+def _dynamic(encoding: Encoding, segment: Phdr, data: Content) -> tuple[Dyn, ...]:
+    """The entries of the dynamic section before DT_NULL."""
+    count = segment.filesz // encoding.size(Dyn)
+    raw = data[segment.offset : segment.offset + min(count, _MOST_TAGS) * encoding.size(Dyn)]
+    found = tuple(takewhile(lambda entry: entry.tag != DT_NULL, encoding.unpack(Dyn, raw)))
+    if found and len(found) == min(count, _MOST_TAGS):
+        raise ValueError("the dynamic section has no end")
+    return found
+
+
+def _dynamic_strings(tags: tuple[Dyn, ...], segments: tuple[Phdr, ...], data: Content) -> bytes:
+    """The string table that loaders take; the section headers may tell of another one."""
+    values = dict(tags)
+    address, size = values.get(DT_STRTAB, 0), values.get(DT_STRSZ, 0)
+    for load in segments:
+        if load.type == PT_LOAD and load.vaddr <= address and address + size <= load.vaddr + load.filesz:
+            start = load.offset + address - load.vaddr
+            return data[start : start + size]
+    raise ValueError(f"the string table is outside of the segments: {size} bytes at address {address:#x}")
 
 
 def _symbols(
@@ -279,28 +336,33 @@ def _symbols(
     headers: tuple[Shdr, ...],
     versions: tuple[int, ...],
     version_names: dict[int, str],
+    names: _Names,
 ) -> tuple[tuple[Import, ...], frozenset[str]]:
     """What the dynamic symbol table imports, sorted, and what it exports."""
     table = next((header for header in headers if header.type == SHT_DYNSYM), None)
     if table is None:
         raise ValueError("no section of type SHT_DYNSYM: the section headers were stripped")
-    if headers[table.link].type != SHT_STRTAB:
+    if table.link >= len(headers) or headers[table.link].type != SHT_STRTAB:
         raise ValueError("the dynamic symbols are not linked to a string table")
+    if table.size > _MOST_SYMBOLS * _SMALLEST_SYMBOL:
+        raise ValueError(f"dynamic symbols of {table.size} bytes")
     strings = _content(headers[table.link], data)
     # st_name, st_info, st_other and st_shndx
     layout = struct.Struct(encoding.order + ("IBBH16x" if encoding.bits == 64 else "I8xBBH"))
     entries = _content(table, data)
     entries = entries[: len(entries) // layout.size * layout.size]
-    imports, exports = [], []
+    if versions and len(versions) * layout.size < len(entries):
+        raise ValueError("not one version for each dynamic symbol")
+    imports, exports, named = [], [], names.at
     for index, (name, info, other, section) in enumerate(layout.iter_unpack(entries)):
         binding = info >> 4
         if not name or binding == _STB_LOCAL:
             continue
         if section == 0:
             version = version_names.get(versions[index] & _VERSION, "") if versions else ""
-            imports.append(Import(sys.intern(_string(strings, name)), version, binding == _STB_WEAK))
+            imports.append(Import(sys.intern(named(strings, name)), version, binding == _STB_WEAK))
         elif other & 3 not in _HIDDEN:
-            exports.append(_string(strings, name))
+            exports.append(named(strings, name))
     return tuple(sorted(imports)), frozenset(exports)
 
 
@@ -322,55 +384,73 @@ class _NeededVersion(NamedTuple):
     weak: bool
 
 
-def _needs(elf: ELFFile, numbers: dict[str, int]) -> Iterator[tuple[str, tuple[_NeededVersion, ...]]]:
+def _needs(
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: _Names
+) -> Iterator[tuple[str, tuple[_NeededVersion, ...]]]:
     """The libraries of which versions are needed, each with those."""
-    for need, entries in _version_entries(elf, numbers, ".gnu.version_r", "vn_cnt"):
-        yield (
-            sys.intern(need.name),
-            tuple(
-                _NeededVersion(
-                    entry["vna_other"] & _VERSION,
-                    sys.intern(entry.name),
-                    bool(entry["vna_flags"] & _VER_FLG_WEAK),
-                )
-                for entry in entries
-            ),
+    for need, entries, strings in _version_entries(
+        encoding, data, headers, numbers.get(".gnu.version_r"), _VERNEED, _VERNAUX
+    ):
+        found = (
+            _NeededVersion(number & _VERSION, sys.intern(names.at(strings, name)), bool(flags & _VER_FLG_WEAK))
+            for _, flags, number, name, _ in entries
         )
+        yield sys.intern(names.at(strings, need[2])), tuple(found)
 
 
-def _version_definitions(elf: ELFFile, numbers: dict[str, int]) -> frozenset[str]:
+def _version_definitions(
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: _Names
+) -> frozenset[str]:
     """Without the first, which names the file itself (VER_FLG_BASE)."""
     return frozenset(
-        sys.intern(next(iter(names)).name)  # the others are its predecessors
-        for definition, names in _version_entries(elf, numbers, ".gnu.version_d", "vd_cnt")
-        if not definition["vd_flags"] & _VER_FLG_BASE
+        sys.intern(names.at(strings, entries[0][0]))  # the others are its predecessors
+        for definition, entries, strings in _version_entries(
+            encoding, data, headers, numbers.get(".gnu.version_d"), _VERDEF, _VERDAUX
+        )
+        if not definition[1] & _VER_FLG_BASE
     )
 
 
-def _version_entries(elf: ELFFile, numbers: dict[str, int], name: str, count: str) -> Iterator[Any]:
-    """The entries of a section of versions, each with an iterator over what hangs on it; *count* says how many."""
-    if name not in numbers:
+def _version_entries(
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], number: int | None, outer: str, inner: str
+) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]], bytes]]:
+    """The entries of a section of versions (None: there is none), each with those that hang on it, and their names."""
+    if number is None:
         return
-    section: Any = elf.get_section(numbers[name])
-    most = section["sh_size"] // _VERSION_ENTRY
-    if section["sh_info"] > most:
-        raise ValueError(f"section {name} has no room for {section['sh_info']} entries")
-    for entry, hanging in section.iter_versions():
-        if entry[count] > most:
-            raise ValueError(f"section {name} has no room for {entry[count]} of one entry")
-        yield entry, hanging
+    section = headers[number]
+    if section.link >= len(headers):
+        raise ValueError("a table of versions has its names nowhere")
+    raw, strings = _content(section, data), _content(headers[section.link], data)
+    entry, hanging = struct.Struct(encoding.order + outer), struct.Struct(encoding.order + inner)
+    left = len(raw) // hanging.size  # of all that hang on entries
+    for at, fields in _chain(raw, entry, 0, section.info):
+        count, first = (fields[1], fields[3]) if outer == _VERNEED else (fields[3], fields[5])
+        left -= count
+        if left < 0:
+            raise ValueError("a table of versions has no room for all that its counts tell of")
+        yield fields, [found for _, found in _chain(raw, hanging, at + first, count)], strings
 
 
-def _hardening(machine: str, segments: tuple[Phdr, ...], dynamic: dict[Any, int]) -> Hardening:
+def _chain(raw: bytes, layout: struct.Struct, at: int, count: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """So many entries of which each tells how far away the next is: where each is, and its fields."""
+    for left in reversed(range(count)):
+        fields = layout.unpack_from(raw, at)
+        yield at, fields
+        if left and fields[-1] < layout.size:
+            raise ValueError("a table of versions runs in circles")
+        at += fields[-1]
+
+
+def _hardening(machine: str, segments: tuple[Phdr, ...], dynamic: dict[int, int]) -> Hardening:
     by_type = {segment.type: segment.flags for segment in segments}
     loaded = [segment.flags for segment in segments if segment.type == PT_LOAD]
-    flags, flags_1 = dynamic.get("DT_FLAGS", 0), dynamic.get("DT_FLAGS_1", 0)
-    now = "DT_BIND_NOW" in dynamic or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW
+    flags, flags_1 = dynamic.get(_DT_FLAGS, 0), dynamic.get(DT_FLAGS_1, 0)
+    now = _DT_BIND_NOW in dynamic or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW
     without = machine not in _STACK_NOT_EXECUTABLE_BY_DEFAULT
     relro = ("full" if now else "partial") if _PT_GNU_RELRO in by_type else "none"
     return Hardening(
         executable_stack=bool(by_type.get(_PT_GNU_STACK, _PF_X * without) & _PF_X),
-        text_relocations="DT_TEXTREL" in dynamic or bool(flags & _DF_TEXTREL),
+        text_relocations=_DT_TEXTREL in dynamic or bool(flags & _DF_TEXTREL),
         writable_code=any(flags & _PF_X and flags & _PF_W for flags in loaded),
         relro=relro,
     )

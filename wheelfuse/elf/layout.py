@@ -24,6 +24,8 @@ DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1,
 DT_FLAGS_1, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFB, 0x6FFFFFFE, 0x6FFFFFFF
 DF_1_PIE = 0x08000000
 VER_NEED_CURRENT = 1
+_MOST_LOADS, _MOST_NEEDS = 1 << 8, 1 << 12
+"""Segments to load, and libraries with versions, at most; linkers write about four, patchelf some more."""
 
 
 class Ehdr(NamedTuple):
@@ -268,6 +270,8 @@ def _segments(reader: _Reader, header: Ehdr) -> tuple[Phdr, ...]:
     raw = reader.bytes(header.phoff, header.phnum * step, "the program header table")
     segments = reader.encoding.unpack_segments(raw)
     loads = _of_type(PT_LOAD, segments)
+    if len(loads) > _MOST_LOADS:
+        raise InvalidInput(f"{len(loads)} segments to load")
     for load in loads:
         reader.check(load.offset + load.filesz, "a segment")
         align = max(load.align, 1)
@@ -328,9 +332,11 @@ def _needs(reader: _Reader, segments: tuple[Phdr, ...], tags: tuple[Dyn, ...]) -
         return
     if address is None or not count:
         raise InvalidInput("a table of needed versions without an address or without a count")
-    size = reader.encoding.size(Verneed)
+    if count > _MOST_NEEDS:
+        raise InvalidInput(f"needed versions of {count} libraries")
+    size, loads = reader.encoding.size(Verneed), _of_type(PT_LOAD, segments)
     for index in range(count):
-        offset = _file_offset(segments, address, size, "the table of needed versions")
+        offset = _file_offset(loads, address, size, "the table of needed versions")
         need = reader.one(Verneed, offset, "the table of needed versions")
         step, is_last = need.record.next, index == count - 1
         # ld.so ends the walk at vn_next == 0, binutils after DT_VERNEEDNUM entries: they must agree.

@@ -336,10 +336,11 @@ class _Reader:
         if table.type == SHT_NOBITS or table.offset + table.size > self.layout.size:
             raise InvalidInput("the names of the sections are outside of the file")
         data = self.read(table.offset, table.size)
-        names = []
+        names, left = [], self.layout.size  # names that share their ends are still no longer than the file
         for section in sections:
             end = data.find(b"\0", section.record.name)
-            if end < 0:
+            left -= max(end - section.record.name, 0)
+            if end < 0 or left < 0:
                 raise InvalidInput("the name of a section has no end")
             names.append(data[section.record.name : end].decode("utf-8", "replace"))
         return tuple(names)

@@ -21,6 +21,7 @@ from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_origina
 from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.writer import Timestamp, timestamp
 
 INDEX_LIMIT = 100 << 20
@@ -71,13 +72,15 @@ def merge(
     force: bool = False,
     dry_run: bool = False,
     debug_files: str | os.PathLike[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> MergeOutcome:
     """Fuse the wheels at *paths* (files, or directories that hold some) into one.
 
     *output* is a directory, or a file name that must be the one that the fused wheel gets. *force* lets an
     existing file be replaced, but never an input. What ``strip_debug`` cuts out is kept in the directory
-    *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it.
+    *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it. Wheels beyond the
+    *limits* are refused before anything of them is inflated.
 
     Raises:
         UsageError: no wheels, an output that makes no sense or exists, *debug_files* without ``strip_debug``,
@@ -88,7 +91,7 @@ def merge(
     options = options or MergeOptions()
     if debug_files and not options.strip_debug:
         raise UsageError(Problem("--debug-files keeps what --strip-debug cuts out, which was not asked for"))
-    with opened(find_wheels(paths)) as archives:
+    with opened(find_wheels(paths), limits) as archives:
         plan = _planned(archives, options, progress, keep_debug=debug_files is not None)
         inputs = tuple((archive.name, archive.size) for archive in archives)
         if dry_run:
@@ -105,7 +108,11 @@ def merge(
         return MergeOutcome(inputs, plan, written, kept)
 
 
-def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None = None) -> Plan:
+def plan(
+    paths: Iterable[str | os.PathLike[str]],
+    options: MergeOptions | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Plan:
     """What :func:`merge` would do with these wheels; its conflicts and refusals are part of the plan.
 
     Raises:
@@ -113,7 +120,7 @@ def plan(paths: Iterable[str | os.PathLike[str]], options: MergeOptions | None =
         InvalidInput: an input is damaged, or contradicts itself.
         ConflictError: the wheels are not of one release, or two are for one CPython.
     """
-    with opened(find_wheels(paths)) as archives:
+    with opened(find_wheels(paths), limits) as archives:
         return _planned(archives, options or MergeOptions(), None)
 
 
@@ -123,14 +130,15 @@ def split(
     targets: Sequence[Target] = (),
     *,
     force: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[SplitWheel, ...]:
     """Write the single-Python wheels that a fused wheel holds into *directory*; all, or those for *targets*.
 
     Raises:
         UsageError: the wheel is not fused, a target is not in it, or a file exists and *force* is not given.
-        InvalidInput: the wheel is damaged.
+        InvalidInput: the wheel is damaged, or beyond the *limits*.
     """
-    with opened(find_wheels([path])) as archives:
+    with opened(find_wheels([path]), limits) as archives:
         if len(archives) > 1:
             raise UsageError(Problem("holds more than one wheel", str(path), todo="Name the wheel to split."))
         (archive,) = archives
@@ -170,14 +178,14 @@ def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 @contextmanager
-def opened(paths: Iterable[Path]) -> Iterator[tuple[Archive, ...]]:
+def opened(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> Iterator[tuple[Archive, ...]]:
     """The archives, open while the block runs; the problems of all of them in one error."""
     problems: list[Problem] = []
     archives = []
     with ExitStack() as stack:
         for path in paths:
             try:
-                archives.append(stack.enter_context(Archive(path)))
+                archives.append(stack.enter_context(Archive(path, limits)))
             except InvalidInput as error:
                 problems += error.problems
         if problems:

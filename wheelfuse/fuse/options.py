@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern, is_literal
 from wheelfuse.target import Target
+from wheelfuse.wheel.limits import KEYS as LIMITS
 
 NAMES: Literal["names"] = "names"
 Share = bool | Literal["names"]
@@ -116,7 +117,7 @@ class MergeOptions:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MergeOptions:
         """Read ``[tool.wheelfuse.merge]``: ``resolve``, ``expect``, ``allow-missing``, ``strict``,
-        ``share-device-code``, ``strip-debug``.
+        ``share-device-code``, ``strip-debug``; limits are not its business.
 
         ``resolve`` is a list of ``GLOB=STRATEGY`` or a table of glob -> strategy.
 
@@ -124,7 +125,7 @@ class MergeOptions:
             UsageError: an unknown key, or a value of the wrong kind.
         """
         known = {"resolve", "expect", "allow-missing", "strict", "share-device-code", "strip-debug"}
-        if unknown := sorted(set(table) - known):
+        if unknown := sorted(set(table) - known - set(LIMITS)):
             raise UsageError(f"[tool.wheelfuse.merge] has unknown keys: {', '.join(unknown)}")
         rules = table.get("resolve", ())
         if isinstance(rules, Mapping):

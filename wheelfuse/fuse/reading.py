@@ -267,4 +267,8 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
     todo = "Take the wheel that wheelfuse wrote, unchanged."
     if wrong := tuple(provenance.contradictions(wheel.dist_info, wheel.members)):
         raise InvalidInput(archive.problem(what, path, todo) for what in wrong)
+    sizes = [member.recipe.size for member in provenance.placed if member.recipe]  # as files, for which it is used
+    too_large = (archive.limits.too_large(size, archive.size) for size in sizes)
+    for what, todo in filter(None, (*too_large, archive.limits.too_dense(sizes, archive.size))):
+        raise InvalidInput(archive.problem(f"what it brings back has {what}", path, todo))
     return provenance

@@ -20,6 +20,7 @@ from wheelfuse.verifying.machine import Machine, look_around
 from wheelfuse.verifying.options import VerifyOptions
 from wheelfuse.verifying.results import Trial, Verification, VerifiedWheel
 from wheelfuse.verifying.trial import Job, untried
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.workers import processors
 
 Progress = Callable[[int, int], None]
@@ -32,6 +33,7 @@ def verify(
     *,
     jobs: int = 0,
     keep: StrPath | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Verification:
     """Install each wheel on each CPython that it claims and this machine has, import its extension modules, and run
@@ -39,13 +41,14 @@ def verify(
 
     *wheels* are files, or directories that hold some. *jobs* environments are worked on at a time (0: one per core).
     The environments are left in *keep*, one directory for each wheel with one for each CPython; by default they go.
+    Wheels beyond the *limits* are refused, and not installed.
 
     Raises:
         UsageError: there is no wheel, a Python that was named is none, or *keep* has such environments already.
         InvalidInput: a file cannot be trusted or read.
     """
     options = options or VerifyOptions()
-    claims = _read(_paths(wheels))
+    claims = _read(_paths(wheels), limits)
     machine = look_around(options)
     with ExitStack() as stack:
         base = Path(keep).absolute() if keep else Path(stack.enter_context(_scratch()))
@@ -83,7 +86,7 @@ def _paths(given: Iterable[StrPath] | StrPath) -> list[Path]:
     return list(found)
 
 
-def _read(paths: Iterable[Path]) -> list[Claims]:
+def _read(paths: Iterable[Path], limits: Limits) -> list[Claims]:
     """What each wheel claims.
 
     Raises:
@@ -93,7 +96,7 @@ def _read(paths: Iterable[Path]) -> list[Claims]:
     problems: list[Problem] = []
     for path in paths:
         try:
-            claims.append(read_claims(path))
+            claims.append(read_claims(path, limits))
         except InvalidInput as error:
             problems += error.problems
     if problems:

@@ -14,6 +14,7 @@ from wheelfuse.abi.modules import ModuleName, extension_module, installed_path, 
 from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.name import WheelName, accepting
 from wheelfuse.wheel.record import RecordEntry
 from wheelfuse.wheel.requires_python import admits
@@ -111,13 +112,13 @@ class Claims:
         return frozenset(path.rpartition("/")[2] for path in self.installed)
 
 
-def read_claims(path: Path) -> Claims:
+def read_claims(path: Path, limits: Limits = DEFAULT_LIMITS) -> Claims:
     """Read what the wheel at *path* says of itself.
 
     Raises:
-        InvalidInput: it is no wheel, contradicts itself, or has a damaged shared object.
+        InvalidInput: it is no wheel, is beyond the *limits*, contradicts itself, or has a damaged shared object.
     """
-    with Archive(path) as archive:
+    with Archive(path, limits) as archive:
         wheel = read_wheel(archive)
         return Claims(
             path.absolute(),

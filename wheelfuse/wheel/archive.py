@@ -20,13 +20,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
 from wheelfuse.content import Content, OnDisk, Shelf, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.wheel.layout import Directory, LocalHeader, Read, has_second_name, reading_ahead, strays
+from wheelfuse.wheel.layout import (
+    CENTRAL_MAGIC,
+    Directory,
+    LocalHeader,
+    Read,
+    has_other_sizes,
+    has_second_name,
+    reading_ahead,
+    strays,
+)
+from wheelfuse.wheel.limits import DEFAULT_LIMITS, NAMES, Limits
 
 _fast: Any
 try:  # inflates twice as fast as zlib, with checksums at four times the speed; not on every machine is there a wheel
@@ -44,9 +55,23 @@ ON_DISK = 1 << 30
 DEFAULT_MODE = stat.S_IFREG | 0o644
 """The mode of a member that states none, for all that installers make of it."""
 
-_ENCRYPTED_FLAG, _UNIX = 0x1, 3
+_SMALL = 64 << 20
+"""Bytes that are read at once at most."""
+_NAME_MAX, _PATH_MAX = 255, 4095
+"""Bytes that Linux takes in a name and in a path (limits.h)."""
+_DEEPEST = 128
+"""Directories in each other; real wheels have some twenty."""
+
+_ENCRYPTED_FLAG, _UTF8_FLAG, _UNIX = 0x1, 0x800, 3
+_KNOWN_FLAGS = 0x80E
+"""Flags that change nothing in how a member is read: how hard it was compressed, a data descriptor, UTF-8."""
+_EMPTY_DEFLATED = 2
+"""Bytes that nothing at all is packed to."""
+_LINES = ("Cc", "Zl", "Zp")
+"""Control characters, and the other two at which Python ends a line (`str.splitlines`)."""
 _NO_NAMES = frozenset(("", ".", ".."))
 _AGAIN = "Build the wheel again."
+_ELSE = "It is damaged, cut off, or something else: build or download it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +95,27 @@ class Archive:
     """An open zip file whose directory has been checked. Reads are thread-safe: they never share a file position.
 
     Raises:
-        InvalidInput: it is no zip file, or one that two programs could read differently.
+        InvalidInput: it is no zip file, one that two programs could read differently, or one beyond the *limits*.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.path = path
         self.name = path.name
+        self.limits = limits
         self._kept: dict[str, OnDisk] = {}
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._shelf = Shelf(ON_DISK)
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Whoever opens a named pipe would wait for its writer for ever.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path))) from error
         try:
-            self.size = os.fstat(self._fd).st_size
+            status = os.fstat(self._fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidInput(Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels."))
+            self.size = status.st_size
             self.members, self.extras = self._read_directory()
         except BaseException:
             os.close(self._fd)
@@ -109,29 +139,14 @@ class Archive:
         return Problem(what, self.name, member, todo)
 
     def _read_directory(self) -> tuple[tuple[Member, ...], dict[str, bytes]]:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                infos, comment = archive.infolist(), archive.comment
-        except (
-            zipfile.BadZipFile,
-            OSError,
-            EOFError,
-            ValueError,
-            NotImplementedError,
-            struct.error,
-        ) as error:
-            told = f"not a zip file that can be read: {error}"
-            todo = "It is damaged, cut off, or something else: build or download it again."
-            raise InvalidInput(
-                self.problem(told.removesuffix(": File is not a zip file"), todo=todo)
-            ) from error
-        directory = Directory.read(self._pread, self.size, len(comment))
-        if isinstance(directory, str):
-            raise InvalidInput(self.problem(directory, todo=_AGAIN))
+        directory = self._directory()
+        infos = self._infos(directory)
         problems = [*filter(None, map(self._refuse, infos)), *self._duplicates(infos)]
         if directory.count != len(infos):
             what = f"its end says {directory.count} members, but its directory lists {len(infos)}"
             problems.append(self.problem(what, todo=_AGAIN))
+        if dense := self.limits.too_dense((info.file_size for info in infos), self.size):
+            problems.append(self.problem(dense[0], todo=dense[1]))
         if problems:
             raise InvalidInput(problems)
         members, extents = [], []
@@ -151,6 +166,37 @@ class Archive:
             raise InvalidInput(problems)
         return tuple(members), {info.filename: info.extra for info in infos if info.extra}
 
+    def _directory(self) -> Directory:
+        """Where the directory is: one that is not too large to be read."""
+        directory = Directory.read(self._pread, self.size)
+        if isinstance(directory, str):
+            raise InvalidInput(self.problem(directory, todo=_AGAIN if "not a zip" not in directory else _ELSE))
+        count = directory.count
+        if directory.length > NAMES * self.limits.members:
+            count = max(count, directory.length // NAMES)
+        elif not self.limits.too_many(count):  # its end may lie
+            count = max(count, self._pread(directory.length, directory.start).count(CENTRAL_MAGIC))
+        if many := self.limits.too_many(count):
+            raise InvalidInput(self.problem(many[0], todo=many[1]))
+        return directory
+
+    def _infos(self, directory: Directory) -> list[zipfile.ZipInfo]:
+        try:
+            with open(self._fd, "rb", closefd=False) as file, zipfile.ZipFile(file) as archive:
+                infos, comment = archive.infolist(), archive.comment
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            EOFError,
+            ValueError,
+            NotImplementedError,
+            struct.error,
+        ) as error:
+            raise InvalidInput(self.problem(f"not a zip file that can be read: {error}", todo=_ELSE)) from error
+        if len(comment) != directory.comment:
+            raise InvalidInput(self.problem("programs disagree on where it ends", todo=_AGAIN))
+        return infos
+
     def _pread(self, length: int, offset: int) -> bytes:
         return os.pread(self._fd, length, offset) if 0 <= offset < self.size else b""
 
@@ -161,8 +207,8 @@ class Archive:
         if not all(map(str.isascii, spellings)):
             for name, _ in _repeated(Counter(unicodedata.normalize("NFC", name) for name in spellings)):
                 yield self.problem("two members whose names differ in Unicode normalisation only", name)
-        directories = _directories(spellings)
-        for name in sorted({info.filename for info in infos if info.filename in directories}):
+        files = (info.filename for info in infos if not _is_directory(info))
+        for name in _also_directories(files, spellings):
             yield self.problem("both a file and the directory of other members", name)
 
     def _refuse(self, info: zipfile.ZipInfo) -> Problem | None:
@@ -172,24 +218,43 @@ class Archive:
             return self.problem(
                 "programs read its name differently: NUL byte, or a second name", info.orig_filename
             )
-        if not name.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in name):
+        if not name.isprintable() and any(unicodedata.category(letter) in _LINES for letter in name):
             return self.problem(f"control character in the member's name {name!r}")
+        if not name.isascii() and not info.flag_bits & _UTF8_FLAG:
+            return self.problem("its name is not ASCII, and not said to be UTF-8: programs read it differently", name)
         if name.startswith("/") or (len(name) > 1 and name[1] == ":") or "\\" in name:
             return self.problem("absolute path or backslash in the member's name", name)
-        if not _NO_NAMES.isdisjoint(name.removesuffix("/").split("/")):
+        if not _NO_NAMES.isdisjoint(parts := name.removesuffix("/").split("/")):
             return self.problem("path with an empty, '.' or '..' part", name)
+        if len(parts) > _DEEPEST or (len(name) > _NAME_MAX // 4 and _is_long(name, parts)):
+            what = f"path of {len(parts)} names and {len(name)} letters: too deep or too long for Linux"
+            return self.problem(f"{what} (at most {_DEEPEST} names of {_NAME_MAX} bytes)", f"{name[:100]}…")
+        return self._refuse_content(info)
+
+    def _refuse_content(self, info: zipfile.ZipInfo) -> Problem | None:
+        """The same, of a member whose name will do."""
+        name = info.filename
         if info.flag_bits & _ENCRYPTED_FLAG:
             return self.problem("encrypted", name)
+        if unknown := info.flag_bits & ~_KNOWN_FLAGS:
+            return self.problem(f"flags {unknown:#x}, which few programs know", name, _AGAIN)
         if info.compress_type not in (STORED, DEFLATED):
             kind = zipfile.compressor_names.get(info.compress_type, info.compress_type)  # type: ignore[attr-defined]
             return self.problem(
                 f"compression method {kind}; only stored and deflated are allowed in wheels", name
             )
-        if _is_directory(info):
-            return self.problem("a directory with content", name) if info.file_size else None
+        if has_other_sizes(info.extra, info.file_size, info.compress_size, info.header_offset):
+            return self.problem("its zip64 field disagrees with the directory", name, _AGAIN)
         kind_of_file = stat.S_IFMT(info.external_attr >> 16)
+        if _is_directory(info):
+            if kind_of_file == stat.S_IFLNK:
+                return self.problem("both a directory and a symbolic link", name)
+            empty = not info.file_size and info.compress_size <= _EMPTY_DEFLATED
+            return None if empty else self.problem("a directory with content", name)
         if kind_of_file not in (0, stat.S_IFREG, stat.S_IFLNK):
             return self.problem("neither a file nor a symbolic link", name)
+        if large := self.limits.too_large(info.file_size, info.compress_size):
+            return self.problem(large[0], name, large[1])
         return None
 
     def _member(self, info: zipfile.ZipInfo, read: Read) -> tuple[Member, int]:
@@ -200,6 +265,10 @@ class Archive:
         if differing := header.disagreements(info):
             what = f"local and central header disagree ({', '.join(differing)})"
             raise InvalidInput(self.problem(what, info.filename, _AGAIN))
+        if not header.open_sizes and has_other_sizes(header.extra, info.file_size, info.compress_size):
+            raise InvalidInput(
+                self.problem("the zip64 field of its local header disagrees", info.filename, _AGAIN)
+            )
         if has_second_name(header.extra):
             raise InvalidInput(self.problem("a second name in its local header", info.filename, _AGAIN))
         if header.data + info.compress_size > self.size:
@@ -267,7 +336,14 @@ class Archive:
             raise InvalidInput(self.problem("compressed data ends too early or too late", member.path))
 
     def read(self, member: Member) -> bytes:
-        """The member's content as a whole, for members that are known to be small."""
+        """The member's content as a whole, for members that are known to be small.
+
+        Raises:
+            InvalidInput: the data is damaged, or no small member at all.
+        """
+        if member.size > _SMALL:
+            what = f"{member.size} bytes, where at most {_SMALL} are ever read at once"
+            raise InvalidInput(self.problem(what, member.path, _AGAIN))
         return b"".join(self.chunks(member))
 
     @contextmanager
@@ -338,17 +414,20 @@ def _is_directory(info: zipfile.ZipInfo) -> bool:
     return info.filename.endswith("/")
 
 
+def _is_long(name: str, parts: Iterable[str]) -> bool:
+    return len(name.encode()) > _PATH_MAX or any(len(part.encode()) > _NAME_MAX for part in parts)
+
+
 def _repeated(counts: Counter[str]) -> Iterator[tuple[str, int]]:
     return ((name, count) for name, count in counts.items() if count > 1)
 
 
-def _directories(paths: Iterable[str]) -> set[str]:
-    """All directories above the paths."""
-    found: set[str] = set()
-    for path in paths:
-        while (path := path.rpartition("/")[0]) and path not in found:
-            found.add(path)
-    return found
+def _also_directories(files: Iterable[str], paths: Iterable[str]) -> list[str]:
+    """The files that other paths lie below. No prefix of a path is made: there may be thousands in one."""
+    # With a separator that sorts first, what lies below a path follows at once.
+    ordered = sorted(path.replace("/", "\0") for path in paths)
+    above = {path for path, following in pairwise(ordered) if following.startswith(f"{path}\0")}
+    return sorted(file for file in files if file.replace("/", "\0") in above)
 
 
 def symlink_escapes(path: str, destination: str) -> bool:

@@ -18,6 +18,7 @@ Read = Callable[[int, int], bytes]
 """Reads *length* bytes at *offset*, or what there is of them."""
 
 _PAGE = 1 << 12  # bytes; a disk reads no less
+_LONGEST_COMMENT = 0xFFFF  # bytes
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _END = struct.Struct("<4sHHHHIIH")
@@ -26,6 +27,10 @@ _LOCATOR64 = struct.Struct("<4sIQI")
 _DESCRIPTOR_FLAG, _UTF8_FLAG = 0x8, 0x800
 _ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 _SEE_ZIP64_16, _SEE_ZIP64 = 0xFFFF, 0xFFFFFFFF
+_END_MAGIC = b"PK\5\6"
+_END64_HEAD = 12  # bytes of the zip64 end record that the length in it does not count
+CENTRAL_MAGIC = b"PK\1\2"
+"""What each entry of the directory begins with."""
 
 
 class LocalHeader(NamedTuple):
@@ -53,6 +58,11 @@ class LocalHeader(NamedTuple):
             compressed, size = _zip64_sizes(extra, compressed, size)
         data = offset + _LOCAL.size + name_length + extra_length
         return cls(flags, method, crc, compressed, size, name, extra, data)
+
+    @property
+    def open_sizes(self) -> bool:
+        """Whether a data descriptor follows, which may be all that tells the sizes."""
+        return bool(self.flags & _DESCRIPTOR_FLAG)
 
     def disagreements(self, info: zipfile.ZipInfo) -> list[str]:
         """What this header says otherwise than the directory."""
@@ -125,6 +135,19 @@ def has_second_name(extra: bytes) -> bool:
     return bool(extra) and any(kind == _UNICODE_PATH_FIELD for kind, _ in extra_fields(extra))
 
 
+def has_other_sizes(extra: bytes, *values: int) -> bool:
+    """Whether a zip64 field has anything but these values, or has them in another order.
+
+    Programs differ in when they look into it: only where the plain field is too small, as they should, or always.
+    """
+    for kind, data in extra_fields(extra):
+        if kind == _ZIP64_FIELD:
+            known = iter(values)
+            if not all(value in known for value in struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])):
+                return True
+    return False
+
+
 def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
     """Compressed size and size from a local header's extra field, where the 32-bit ones say 0xFFFFFFFF."""
     for kind, data in extra_fields(extra):
@@ -137,26 +160,34 @@ def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Directory:
-    """What the end of a zip file says of its directory: where it begins, and how many members it lists."""
+    """What the end of a zip file says of its directory: where it begins, its length, and how many members it lists.
+
+    *comment* is the length of the comment that ends the file. Lengths are in bytes.
+    """
 
     start: int
+    length: int
     count: int
+    comment: int
 
     @classmethod
-    def read(cls, read: Read, size: int, comment_length: int) -> Directory | str:
+    def read(cls, read: Read, size: int) -> Directory | str:
         """Read the end records of a file of *size* bytes; a text if they are not all of its end."""
-        at = size - comment_length - _END.size
-        end = read(_END.size, at)
-        if not end.startswith(b"PK\5\6") or _END.unpack(end)[-1] != comment_length:
-            return "data after the end of the zip archive"
-        *_, count, length, start, _ = _END.unpack(end)
+        ends = _ends(read, size)
+        if isinstance(ends, str):
+            return ends
+        (at,) = ends
+        _, *disks, on_disk, count, length, start, comment = _END.unpack(read(_END.size, at))
+        if any(disks) or on_disk != count:
+            return "its end record tells of several disks"
         locator = read(_LOCATOR64.size, at - _LOCATOR64.size) if at >= _LOCATOR64.size else b""
         if locator.startswith(b"PK\6\7"):
             at -= _LOCATOR64.size + _END64.size
+            _, disk, place, total = _LOCATOR64.unpack(locator)
             record = read(_END64.size, max(at, 0))
-            if not record.startswith(b"PK\6\6") or _LOCATOR64.unpack(locator)[2] != at:
+            if not record.startswith(b"PK\6\6") or place != at or disk or total > 1:
                 return "no zip64 end record where its locator says"
-            *_, count64, length64, start64 = _END64.unpack(record)
+            _, rest, _, _, *disks, on_disk, count64, length64, start64 = _END64.unpack(record)
             narrow = (
                 (count, count64, _SEE_ZIP64_16),
                 (length, length64, _SEE_ZIP64),
@@ -164,10 +195,33 @@ class Directory:
             )
             if any(value not in (wide, see) for value, wide, see in narrow):
                 return "its two end records disagree"
+            if rest != _END64.size - _END64_HEAD or any(disks) or on_disk != count64:
+                return "its zip64 end record tells of several disks, or of a length that it has not"
             count, length, start = count64, length64, start64
         if start + length != at:
             return "bytes before the zip archive, or around its directory, that belong to no member"
-        return cls(start, count)
+        return cls(start, length, count, comment)
+
+
+def _ends(read: Read, size: int) -> tuple[int] | str:
+    """Where the one end record is that ends with the file, its comment included; a text if there is not just one.
+
+    Programs look for it from different ends of what the comment may be, so a second one would be another archive.
+    """
+    first = max(size - _END.size - _LONGEST_COMMENT, 0)
+    tail = read(size - first, first)
+    found, at = [], tail.find(_END_MAGIC)
+    ends = 0
+    while at >= 0:
+        ends += 1
+        if at + _END.size + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+            found.append(first + at)
+        at = tail.find(_END_MAGIC, at + 1)
+    if not ends:
+        return "not a zip file that can be read"
+    if not found:
+        return "data after the end of the zip archive"
+    return (found[0],) if len(found) == 1 else "two end records: which archive is meant, programs disagree on"
 
 
 def strays(extents: Sequence[tuple[int, int, str]], directory: Directory) -> Iterator[tuple[str, str]]:

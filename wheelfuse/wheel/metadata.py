@@ -7,14 +7,27 @@ that a file can be edited line by line, and refuses what ``email.parser`` silent
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from wheelfuse.errors import InvalidInput
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]+):")  # RFC 5322, section 2.2: printable US-ASCII except the colon
-_WHEEL_VERSION = re.compile(r"(\d+)(\.\d+)*")
+_WHEEL_VERSION = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6}){0,9}")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_MOST_LINES = 100_000
+"""Lines of header fields. The body may have more, and is not read line by line."""
+_MOST_TAGS = 1 << 16
+"""Tags that a WHEEL file may state, all sets written out; a file name has no room for more."""
+_LONGEST_VALUE = 1000
+"""Letters of a name, a version or a specifier: what parses them calls itself, or counts, for each."""
+_DEEPEST = 64
+"""Parentheses of a requirement, for the same reason."""
+_SHOWN = 200
+"""Letters of a value that are shown."""
 _WHEEL_FIELDS = frozenset({"wheel-version", "generator", "root-is-purelib", "tag", "build"})
 
 
@@ -71,16 +84,24 @@ def parse_headers(data: bytes) -> Headers:
     """The fields and the body of a METADATA or WHEEL file; ``bytes()`` of the result is *data* again.
 
     Raises:
-        InvalidInput: *data* is not UTF-8, or a line before the first blank line belongs to no field.
+        InvalidInput: *data* is not UTF-8, a line before the first blank line belongs to no field, or there are
+            far too many of them.
     """
     try:
         data.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(f"not UTF-8: {error.reason} at byte {error.start}") from error
-    lines = data.splitlines(keepends=True)
-    end = next((number for number, line in enumerate(lines) if not line.strip(b"\r\n")), len(lines))
-    separator = lines[end] if end < len(lines) else b""
-    return Headers(tuple(_fields(lines[:end])), separator, b"".join(lines[end + 1 :]))
+    lines: list[bytes] = []
+    separator, end = b"", 0
+    for match in _LINE.finditer(data):
+        end = match.end()
+        if not match[0].strip(b"\r\n"):
+            separator = match[0]
+            break
+        lines.append(match[0])
+        if len(lines) > _MOST_LINES:
+            raise InvalidInput(f"more than {_MOST_LINES} lines of header fields")
+    return Headers(tuple(_fields(lines)), separator, data[end:])
 
 
 def _fields(lines: list[bytes]) -> Iterator[Header]:
@@ -102,6 +123,21 @@ def _field(lines: list[bytes]) -> Header:
     name, _, value = raw.decode().partition(":")
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return Header(name, value.lstrip(" \t\n").rstrip("\n"), raw)
+
+
+def parse_metadata(data: bytes) -> Headers:
+    """The same for METADATA, of which others parse single values.
+
+    Raises:
+        InvalidInput: as `parse_headers`, or such a value is longer or deeper than it can mean anything.
+    """
+    headers = parse_headers(data)
+    for header in headers.fields:
+        if header.field in ("name", "version", "requires-python") and len(header.value) > _LONGEST_VALUE:
+            raise InvalidInput(f"{header.name} is {len(header.value)} letters long: {_shown(header.flat)}")
+        if header.field == "requires-dist" and header.value.count("(") > _DEEPEST:
+            raise InvalidInput(f"a requirement of more than {_DEEPEST} parentheses: {_shown(header.flat)}")
+    return headers
 
 
 @dataclass(frozen=True)
@@ -132,20 +168,18 @@ def parse_wheel_file(data: bytes) -> WheelFile:
     headers = parse_headers(data)
     version = _single(headers, "Wheel-Version")
     if not (match := _WHEEL_VERSION.fullmatch(version)):
-        raise InvalidInput(f"Wheel-Version is {version!r}, not a version")
+        raise InvalidInput(f"Wheel-Version is {_shown(version)}, not a version")
     if int(match[1]) > 1:
         raise InvalidInput(f"Wheel-Version is {version}; only 1.x is known")
     purelib = _single(headers, "Root-Is-Purelib").lower()
     if purelib not in ("true", "false", ""):
-        raise InvalidInput(f"Root-Is-Purelib is {purelib!r}, neither true nor false")
+        raise InvalidInput(f"Root-Is-Purelib is {_shown(purelib)}, neither true nor false")
     return WheelFile(
         wheel_version=version,
         generator=", ".join(header.flat for header in headers.get_all("Generator")),
         root_is_purelib=purelib == "true",
         build=_single(headers, "Build"),
-        tags=tuple(
-            dict.fromkeys(tag for header in headers.get_all("Tag") for tag in _expand_tag(header.flat))
-        ),
+        tags=tuple(dict.fromkeys(_tags(headers))),
         others=tuple((h.name, h.flat) for h in headers.fields if h.field not in _WHEEL_FIELDS),
         unread=tuple(line for line in headers.text.split("\n") if line.strip()),
     )
@@ -179,12 +213,22 @@ def _single(headers: Headers, field: str) -> str:
     return found[0].flat if found else ""
 
 
-def _expand_tag(tag: str) -> Iterator[str]:
-    """The single tags of a compressed tag set, ``py2.py3-none-any`` (PEP 425)."""
-    parts = tag.split("-")
-    if len(parts) != 3 or not all(parts):
-        raise InvalidInput(f"Tag is {tag!r}, not python-abi-platform")
-    for python in parts[0].split("."):
-        for abi in parts[1].split("."):
-            for platform in parts[2].split("."):
-                yield f"{python}-{abi}-{platform}"
+def _tags(headers: Headers) -> Iterator[str]:
+    """The single tags that the ``Tag`` lines state.
+
+    Raises:
+        InvalidInput: one is none, or there are more than a file name can have.
+    """
+    count = 0
+    for header in headers.get_all("Tag"):
+        sets = [part.split(".") for part in header.flat.split("-")]
+        if len(sets) != 3 or not all(map(all, sets)):
+            raise InvalidInput(f"Tag is {_shown(header.flat)}, not python-abi-platform")
+        count += math.prod(map(len, sets))
+        if count > _MOST_TAGS:
+            raise InvalidInput(f"it states {count} tags or more, where {_MOST_TAGS} are the most that a name can have")
+        yield from map("-".join, product(*sets))
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")

@@ -54,17 +54,24 @@ def hex_digest(encoded: str) -> str:
     return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).hex()
 
 
+_MANY = 100
+"""Problems after which no more are looked for."""
+
+
 def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
     """The rows of a RECORD. Paths and digests, which wheels of one release have in common, are interned.
 
     Raises:
         InvalidInput: it is not UTF-8, no CSV of three columns, or lists a path twice.
     """
-    problems = []
+    problems: list[Problem] = []
     entries: dict[str, RecordEntry] = {}
     for number, row in enumerate(_rows(content), 1):
         if not row:
             continue
+        if len(problems) == _MANY:
+            problems.append(Problem(f"RECORD was not read from line {number} on: it cannot be trusted anyway"))
+            break
         try:
             entry = _entry(row)
         except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.target import Target
@@ -21,6 +21,6 @@ def admits(requires_python: str, target: Target) -> bool:
     """
     try:
         specifier = SpecifierSet(requires_python)
-    except InvalidSpecifier as error:
-        raise InvalidInput(Problem(f"Requires-Python {requires_python!r}: {error}")) from error
-    return any(specifier.contains(f"3.{target.minor}.{micro}") for micro in _MICROS)
+        return any(specifier.contains(f"3.{target.minor}.{micro}") for micro in _MICROS)
+    except ValueError as error:  # InvalidSpecifier is one, and so is what int says to thousands of digits
+        raise InvalidInput(Problem(f"Requires-Python {requires_python[:200]!r}: {error}")) from error

@@ -11,11 +11,19 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
-from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
+from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_record
 
 _T = TypeVar("_T")
+
+_LARGEST_TEXT = 16 << 20
+"""Bytes of METADATA and of WHEEL; with a page for an index and all licences METADATA has some hundred thousand."""
+_ROW, _ROWS = 256, 1000
+"""Bytes of a row of RECORD beside the path (a digest, a size, quotes) at most; and rows of what is not in the wheel,
+which are told one by one."""
+_SHOWN = 200
+"""Letters of a list that are shown."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +108,19 @@ def statements(archive: Archive) -> Statements:
             problems.append(archive.problem("missing; the wheel cannot be trusted without it", path))
             return None
         try:
-            contents[file] = archive.read(members[path])
-            return parse(contents[file])
+            _refuse_enormous(archive, file, members[path])
+            content = archive.read(members[path])
+            if file == "RECORD":
+                _refuse_endless(content, len(members))
+            contents[file] = content
+            return parse(content)
         except InvalidInput as error:
             problems.extend(archive.problem(p.what, p.member or path, p.todo) for p in error.problems)
             return None
 
     rows = parsed("RECORD", parse_record)
     wheel_file = parsed("WHEEL", parse_wheel_file)
-    metadata = parsed("METADATA", parse_headers)
+    metadata = parsed("METADATA", parse_metadata)
     record = {entry.path: entry for entry in rows} if rows is not None else None
     if record is not None:
         problems += _record_problems(archive, dist_info, members, record)
@@ -121,6 +133,23 @@ def statements(archive: Archive) -> Statements:
     )
 
 
+def _refuse_enormous(archive: Archive, file: str, member: Member) -> None:
+    """What lists the members is no larger than that takes; what else is text has an end."""
+    most = _LARGEST_TEXT
+    if file == "RECORD":
+        most = 2 * (_ROWS * _ROW + sum(len(other.path.encode()) + _ROW for other in archive.members))
+    if member.size > most:
+        what = f"{member.size} bytes, where at most {most} make sense in this wheel"
+        raise InvalidInput(Problem(what, todo="Build the wheel again."))
+
+
+def _refuse_endless(content: bytes, members: int) -> None:
+    rows = content.count(b"\n") + content.count(b"\r")
+    if rows > 2 * (_ROWS + members):
+        what = f"RECORD has {rows} lines, for {members} files"
+        raise InvalidInput(Problem(what, todo="Build the wheel again."))
+
+
 def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:
     tops = {top for top, slash, _ in (path.partition("/") for path in members) if slash}
     found = {top for top in tops if top.endswith(".dist-info")}
@@ -131,7 +160,7 @@ def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member])
         and (str(canonicalize_name(parts[0])), str(canonicalize_version(parts[1]))) == name.project
     ]
     if len(found) != 1 or len(same) != 1:
-        shown = ", ".join(sorted(found)) or "none"
+        shown = _cut(", ".join(sorted(found))) or "none"
         raise InvalidInput(archive.problem(f"needs exactly one directory {name.dist_info}, but has: {shown}"))
     return same[0]
 
@@ -186,6 +215,10 @@ def _requires_python_problems(archive: Archive, path: str, metadata: Headers) ->
             yield archive.problem(f"Requires-Python: {error}", path)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _warnings(
     archive: Archive, name: WheelName, dist_info: str, members: Mapping[str, Member], wheel_file: WheelFile
 ) -> Iterator[Problem]:
@@ -193,8 +226,8 @@ def _warnings(
         if (path := f"{dist_info}/{file}") in members:
             yield archive.problem("a signature cannot survive a change of the wheel: it is left out", path)
     if set(wheel_file.tags) != set(name.tags):
-        tags = ", ".join(wheel_file.tags) or "none"
+        tags = _cut(", ".join(wheel_file.tags)) or "none"
         what = f"Tag says {tags}; installers go by the file name, and so does wheelfuse"
         if wheel_file.unread:
-            what += f" (after a blank line, where nobody reads: {', '.join(wheel_file.unread)[:200]})"
+            what += f" (after a blank line, where nobody reads: {_cut(', '.join(wheel_file.unread))})"
         yield archive.problem(what, f"{dist_info}/WHEEL")
