@@ -114,7 +114,7 @@ def _by_number(run: _Run, targets: Sequence[Target], inputs: int) -> None:
     while any(done[name] < ends[name] for name in ends):
         for target in targets:
             name = target.name
-            size = min(max(ends[name] // _PORTIONS, 20), _LARGEST)
+            size = min(max(ends[name] // _PORTIONS, 10), _LARGEST)
             for start, stop in _portions(done[name], min(done[name] + size, ends[name])):
                 tally, left = run_portion(target, run.seed, range(run.first + start, run.first + stop))
                 run.count(target, _completed(run, target, tally, left, run.first + stop))

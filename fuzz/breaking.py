@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
@@ -52,6 +52,14 @@ def fields(offset: int, layout: str, count: int = 1) -> tuple[Field, ...]:
             found.append(Field(offset, width))
             offset += width
     return tuple(found)
+
+
+T = TypeVar("T")
+
+
+def mostly(usual: st.SearchStrategy[T], odd: st.SearchStrategy[T], of: int = 6) -> st.SearchStrategy[T]:
+    """The odd one once in *of* times; `one_of` does not weigh what it chooses from."""
+    return st.integers(1, of).flatmap(lambda number: odd if number == 1 else usual)
 
 
 KINDS = ("value", "value", "value", "near", "near", "copy", "copy", "bytes", "flip", "cut", "insert", "repeat", "move",

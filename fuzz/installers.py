@@ -9,17 +9,22 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from installer.exceptions import InstallerError
 from installer.sources import WheelFile
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
 
 from fuzz.target import Wrong, expect
 from wheelfuse.target import Target as CPython
 
 _MADE = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json")
 """Files of ``.dist-info`` that installers write themselves."""
+
+_HERE = frozenset(sys_tags())
 
 Members = Mapping[str, tuple[bytes, int]]
 """Path -> content and mode, as wheelfuse reads them."""
@@ -47,8 +52,16 @@ def installer_accepts(path: Path, members: Members) -> None:
     expect(not differing, f"installer reads something else of {differing[:3]}")
 
 
+def fits(path: Path) -> bool:
+    """Whether a wheel is for this machine, by its file name."""
+    return not _HERE.isdisjoint(parse_wheel_filename(path.name)[3])
+
+
 def compare(path: Path, members: Members, place: Path) -> None:
-    """Install a wheel with all programs.
+    """Install a wheel with all programs, and hold the content of site-packages against that of the wheel.
+
+    Whether a file may be executed is compared where the wheel says so unmistakably: installers disagree on symbolic
+    links, which all of them install as text, and on modes without a type or of other systems than Unix.
 
     Raises:
         Wrong: one of them refuses it, or installs something else than the others.
@@ -59,12 +72,19 @@ def compare(path: Path, members: Members, place: Path) -> None:
         if done.returncode:
             raise Wrong(f"{name} refuses it: {' '.join((done.stderr or done.stdout).split())[-400:]}")
         trees[name] = installed(place / name)
-    wanted = expected(members)
+    wanted, vague = expected(members), _vague(path)
     for name, tree in trees.items():
-        differing = sorted(file for file in wanted.keys() | tree.keys() if wanted.get(file) != tree.get(file))
-        if differing:
-            one = differing[0]
-            raise Wrong(f"{name} installs {_shown(tree.get(one))} at {one!r}, not {_shown(wanted.get(one))} ({len(differing)} in all)")
+        for file in sorted(wanted.keys() | tree.keys()):
+            found, ours = tree.get(file), wanted.get(file)
+            if found != ours and not (found and ours and found[0] == ours[0] and file in vague):
+                raise Wrong(f"{name} installs {_shown(found)} at {file!r}, not {_shown(ours)}")
+
+
+def _vague(path: Path) -> set[str]:
+    """The members of which it is not plain whether they may be executed, by where they are installed."""
+    with zipfile.ZipFile(path) as archive:
+        vague = {i.filename for i in archive.infolist() if i.create_system != 3 or not stat.S_ISREG(i.external_attr >> 16)}
+    return set(expected({name: (b"", 0) for name in vague}))
 
 
 def _shown(file: tuple[bytes, bool] | None) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fuzz.breaking import VALUES, broken_bytes
+from fuzz.breaking import VALUES, broken_bytes, mostly
 from fuzz.bundle import Bundle
 from fuzz.seeds import SEEDS
 from tests.wheel.zips import Entry, zip_bytes
@@ -34,7 +34,7 @@ NAMES = ("/etc/a", "../a", "pkg/../../a", "pkg/./a", "pkg//a", "", "/", ".", "..
          "pkg/__INIT__.py", "pkg/CON", "pkg/nul.txt", "pkg/a ", "pkg/a.", "pkg/a,b", 'pkg/"a"', "pkg/" + "a" * 300,
          "a/" * 200 + "a", "pkg/__init__.py/a", "pkg/d/", "pkg-1.0.data/scripts/tool", "pkg-1.0.data/purelib/pkg/x.py",
          "pkg-1.0.data/data/etc/x", "pkg-1.0.data/headers/x.h", "pkg-1.0.data/platlib/pkg/y.py", "pkg-1.0.data/odd/x",
-         "pkg-1.0.data/x", "other-1.0.dist-info/METADATA", "pkg-1.0.dist-info/entry_points.txt",
+         "pkg-1.0.data/x", "other-1.0.data/purelib/x", "Pkg-1.0.data/scripts/x", "pkg.data/a.py", "other-1.0.dist-info/METADATA", "pkg-1.0.dist-info/entry_points.txt",
          "pkg-1.0.dist-info/RECORD.jws", "pkg-1.0.dist-info/licenses/x", "Pkg-1.0.dist-info/WHEEL",
          "pkg-1.0.dist-info/INSTALLER", "pkg-1.0.dist-info/REQUESTED", "pkg-1.0.dist-info/direct_url.json",
          "__pycache__/a.cpython-312.pyc", "x.pth", "pkg/-rf", "~", "pkg/%2e%2e/a", "pkg/\ufeff", "pkg/\U0001f600.py",
@@ -48,7 +48,9 @@ LINES = ("", " ", "x", "Name: other", "Name: pkg", "Version: 2", "Requires-Pytho
          "Summary: \x1b[31m", "Dynamic: license-file", "License-File: x", "Description: x", "Tag: py3-none-any",
          "Tag: cp312", "Tag: cp310-cp310-linux_x86_64", "Wheel-Version: 2.0", "Wheel-Version: 1.9", "Build: 1",
          "Root-Is-Purelib: true", "Generator: \u202ex", "Classifier: x", "Project-URL: a, b", "Author: é",
-         "Import-Name: pkg", "Requires-External: x")  # fmt: skip
+         "Import-Name: pkg", "Requires-External: x", "[console_scripts]", "[gui_scripts]", "[other]", "script = pkg:f",
+         "tool = pkg", "../x = pkg:f", "a/b = pkg:f", "x y = pkg:f", "tool = pkg : f [x]", "tool = pkg:f:g", "%s = %(x)s:f", "[",
+         "tool: pkg:f", " tool = pkg:f", "# x", "= pkg:f", "tool =", "TOOL = pkg:f", "other.exe = pkg:f")  # fmt: skip
 ROWS = ("", "x", "a,b", "a,b,c,d", '"', "pkg/missing.py,,", "pkg/__init__.py,,", "pkg-1.0.dist-info/RECORD,sha256=a,1",
         "pkg-1.0.dist-info/RECORD,,", "../a,,", "\0,,", "pkg/a.py,md5=x,1", "pkg/a.py,sha256=,", ",,", "é,,")  # fmt: skip
 FILES = ("pkg-1.0-py3-none-any.whl", "pkg-1.0-cp312-abi3-linux_x86_64.whl", "pkg-1.0-1-cp312-cp312-linux_x86_64.whl",
@@ -124,7 +126,7 @@ def _link(draft: Draft, one: int, two: int) -> None:
 
 def _line(draft: Draft, one: int, two: int) -> None:
     """A line more in METADATA, WHEEL or entry_points.txt, or one less."""
-    at = next((i for i, e in enumerate(draft.entries) if e.name.endswith(("METADATA", "WHEEL")[one % 2])), 0)
+    at = next((i for i, e in enumerate(draft.entries) if e.name.endswith(("METADATA", "WHEEL", "entry_points.txt")[one % 3])), 0)
     lines = draft.entries[at].content.decode("utf-8", "replace").split("\n")
     place = (one >> 8) % (len(lines) + 1)
     lines[place : place + two % 2] = [LINES[(two >> 1) % len(LINES)]]
@@ -311,7 +313,7 @@ def _sbom(target: Target, choice: int) -> dict[str, bytes]:
 
 
 def _scripts(target: Target, choice: int) -> dict[str, bytes]:
-    return {"pkg-1.0.data/scripts/tool": b"#!python\nprint(1)\n" + b"#" * choice}
+    return {"pkg-1.0.data/scripts/script": b"#!python\nprint(1)\n" + b"#" * choice}
 
 
 FEATURES: Mapping[str, Callable[[Target, int], dict[str, bytes]]] = {
@@ -338,7 +340,7 @@ def draft(target: Target, features: Mapping[str, int], requires: int = 0, packed
 
 _NUMBERS = st.tuples(st.integers(0, 255), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
 _sound = st.lists(_NUMBERS, max_size=2)
-_unsound = st.one_of(st.just([]), st.lists(_NUMBERS, max_size=2))
+_unsound = mostly(st.lists(_NUMBERS, min_size=1, max_size=2), st.just([]), 2)
 _features = st.dictionaries(st.sampled_from(_CHEAP), st.integers(0, 2), max_size=4)
 
 
@@ -373,7 +375,7 @@ def _matrix(
 
 def matrices() -> st.SearchStrategy[bytes]:
     """The wheels of a build matrix, some of them changed, with options of a merge; as a `Bundle`."""
-    change = st.tuples(st.integers(0, 8), st.lists(_NUMBERS, max_size=2), st.one_of(st.just([]), st.just([]), st.lists(_NUMBERS, max_size=1)))
+    change = st.tuples(st.integers(0, 8), st.lists(_NUMBERS, max_size=2), mostly(st.just([]), st.lists(_NUMBERS, min_size=1, max_size=1), 3))
     return st.builds(
         _matrix, st.lists(st.sampled_from(TARGETS), min_size=2, max_size=3, unique=True),
         st.lists(st.sampled_from((*_CHEAP, "device")), max_size=4), st.lists(st.integers(0, 2), min_size=1, max_size=5),

@@ -21,8 +21,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from hypothesis.strategies import SearchStrategy
 
 import wheelfuse
 from fuzz.drawing import drawer
@@ -158,7 +161,7 @@ def run_portion(target: Target, seed: int, numbers: range) -> tuple[Tally, int]:
 
     A process that dies or hangs beyond help is a failure of the input that it was at.
     """
-    draw = drawer(target.inputs(), target.name, seed)
+    draw = _drawer(target.name, target.inputs, seed)
     progress = mmap.mmap(-1, 8)
     progress[:] = struct.pack("<q", numbers.start)
     source, sink = os.pipe()
@@ -179,6 +182,14 @@ def run_portion(target: Target, seed: int, numbers: range) -> tuple[Tally, int]:
     what = f"the process ended with {status}" if kind == "crash" else f"killed after {SECONDS + _GRACE} s"
     failure = Failure(target.name, seed, at, kind, what, what)
     return Tally(Counter({kind: 1}), failures=[failure]), at + 1
+
+
+@cache
+def _drawer(name: str, inputs: Callable[[], SearchStrategy[bytes]], seed: int) -> Callable[[int], bytes]:
+    """The inputs of a target; one is drawn at once, so that the forked processes need not warm up."""
+    draw = drawer(inputs(), name, seed)
+    draw(0)
+    return draw
 
 
 def _child(target: Target, draw: Callable[[int], bytes], seed: int, numbers: range, progress: mmap.mmap, sink: int) -> None:

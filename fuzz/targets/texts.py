@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from installer.records import InvalidRecordEntry, parse_record_file
 from packaging.utils import parse_wheel_filename
 
-from fuzz.breaking import CHANGES, broken_bytes
+from fuzz.breaking import CHANGES, broken_bytes, mostly
 from fuzz.target import Target, expect
 from wheelfuse.wheel.metadata import parse_headers, parse_wheel_file, write_wheel_file
 from wheelfuse.wheel.name import Platform, WheelName, accepting, common_platforms
@@ -26,13 +26,18 @@ _ODD_BYTES = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\0")
 
 def _edited(text: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     """The text, or what is left of it after a few changes."""
-    return st.one_of(text, text, text, st.builds(broken_bytes, text, CHANGES))
+    return mostly(text, st.builds(broken_bytes, text, CHANGES), 3)
 
 
 def _lines(line: st.SearchStrategy[str], most: int) -> st.SearchStrategy[bytes]:
-    ends = st.sampled_from(("\n", "\n", "\n", "\r\n", "\r", "\n\n", ""))
+    ends = st.sampled_from(("\n",) * 20 + ("\r\n",) * 3 + ("\r", "\n\n", ""))
     pairs = st.lists(st.tuples(line, ends), max_size=most)
     return pairs.map(lambda pairs: "".join(text + end for text, end in pairs).encode("utf-8", "surrogatepass"))
+
+
+def _mostly(*texts: str) -> st.SearchStrategy[str]:
+    """One of these texts, or once in a while an odd one."""
+    return mostly(st.sampled_from(texts), _odd, 10)
 
 
 _odd = st.one_of(st.sampled_from(_ODD), st.text(max_size=6))
@@ -56,11 +61,11 @@ _good_rows = st.builds(
     lambda number, size, hashed: f"pkg/{number}.py,{_SHA if hashed else ''},{size}", st.integers(0, 99),
     st.sampled_from((0, 12, "")), st.booleans(),
 )  # fmt: skip
-_rows = st.one_of(
-    _good_rows, _good_rows, _good_rows, _good_rows, _good_rows,
+_odd_rows = st.one_of(
     st.builds(lambda *cells: _row(list(cells[:3]), cells[3]), _paths, _hashes, _sizes, st.integers(0, 7)),
     st.builds(_row, st.lists(_odd, max_size=5), st.integers(0, 31)),
 )
+_rows = mostly(_good_rows, _odd_rows, 5)
 
 
 def records() -> st.SearchStrategy[bytes]:
@@ -110,7 +115,7 @@ _headers = st.builds(
 
 def headers() -> st.SearchStrategy[bytes]:
     """The text of METADATA."""
-    return _edited(_lines(st.one_of(_good_headers, _good_headers, _good_headers, _headers, _headers, _odd), 8))
+    return _edited(_lines(mostly(mostly(_good_headers, _headers, 4), _odd, 12), 8))
 
 
 def check_metadata(data: bytes, place: Path) -> None:
@@ -136,7 +141,7 @@ def _wheel_text(kept: int, more: bytes, end: str) -> bytes:
 def wheel_files() -> st.SearchStrategy[bytes]:
     """The text of WHEEL."""
     ends = st.sampled_from(("\n", "\n", "\r\n", "\r"))
-    return _edited(st.builds(_wheel_text, st.one_of(st.just(31), st.integers(0, 63)), st.one_of(st.just(b""), _lines(_headers, 3)), ends))
+    return _edited(st.builds(_wheel_text, mostly(st.just(31), st.integers(0, 63), 3), mostly(st.just(b""), _lines(_headers, 3), 2), ends))
 
 
 def check_wheel_file(data: bytes, place: Path) -> None:
@@ -159,14 +164,14 @@ _parts = st.one_of(
 )  # fmt: skip
 
 
-_pythons = st.one_of(st.sampled_from(("cp312", "cp313t", "py3", "py2.py3", "cp312.cp313", "CP312", "cp3" + "9" * 5000)), _odd)
-_abis = st.one_of(st.sampled_from(("cp312", "cp313t", "none", "abi3", "abi3.abi3t", "cp312.cp313")), _odd)
-_platforms = st.one_of(
-    st.sampled_from(("any", "linux_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64",
-                     "musllinux_1_2_aarch64", "win_amd64", "macosx_11_0_arm64", "manylinux_" + "9" * 5000 + "_1_x")), _odd,
+_pythons = _mostly("cp312", "cp313t", "py3", "py2.py3", "cp312.cp313", "CP312", "cp3" + "9" * 5000)
+_abis = _mostly("cp312", "cp313t", "none", "abi3", "abi3.abi3t", "cp312.cp313")
+_platforms = _mostly(
+    "any", "linux_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64", "musllinux_1_2_aarch64",
+    "win_amd64", "macosx_11_0_arm64", "manylinux_" + "9" * 5000 + "_1_x",
 )  # fmt: skip
 _five_parts = st.tuples(
-    st.sampled_from(("pkg", "Pkg.Name", "pkg_name")), st.sampled_from(("1.0", "1.0+local.1", "1!2.0", "1.0-1", "1.0-2b")),
+    st.sampled_from(("pkg", "Pkg.Name", "pkg_name")), st.sampled_from(("1.0", "1.0+local.1", "1!2.0", "1.0-1", "1.0-2b", "9" * 5000, "1.0-" + "9" * 5000)),
     _pythons, _abis, _platforms,
 ).map(list)  # fmt: skip
 
@@ -175,7 +180,7 @@ def names() -> st.SearchStrategy[bytes]:
     """A file name."""
     text = st.builds(
         lambda parts, end: ("-".join(parts) + end).encode("utf-8", "surrogatepass"),
-        st.one_of(_five_parts, _five_parts, st.lists(_parts, min_size=4, max_size=7)), st.sampled_from((".whl",) * 9 + (".WHL", ".zip", "")),
+        mostly(_five_parts, st.lists(_parts, min_size=4, max_size=7)), st.sampled_from((".whl",) * 9 + (".WHL", ".zip", "")),
     )  # fmt: skip
     return _edited(text)
 

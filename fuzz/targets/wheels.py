@@ -88,7 +88,9 @@ def installable() -> st.SearchStrategy[bytes]:
 def check_installers(data: bytes, place: Path) -> None:
     """What wheelfuse accepts all installers accept, and they install what it read."""
     for path in Bundle.from_bytes(data).write(place / "in"):
-        installers.compare(path, read_in_full(path), place)
+        members = read_in_full(path)
+        if installers.fits(path):
+            installers.compare(path, members, place)
 
 
 # --- Merge and split.
@@ -208,9 +210,10 @@ def check_split(data: bytes, place: Path) -> None:
         raise
     finally:
         expect({path.name for path in place.iterdir()} <= {"in", "split"}, "something lies beside the output")
+    expect(all(part.path.parent == place / "split" for part in parts), "a wheel in another directory")
     with accepting("wheelfuse refuses what it wrote"):
-        for part in parts:
-            expect(part.path.parent == place / "split", "a wheel in another directory")
+        # Where a file is lost, RECORD cannot be held against its digest, and texts are what provenance says.
+        for part in (part for part in parts if not part.losses):
             installers.installer_accepts(part.path, read_in_full(part.path))
     wheelfuse.merge([part.path for part in parts], place / "again", MergeOptions(allow_missing=_ALL, strip_debug=True))
 

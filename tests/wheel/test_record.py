@@ -25,7 +25,7 @@ def encoded(algorithm: str, content: bytes = CONTENT) -> str:
 
 
 def test_rows_are_read_with_quotes_and_either_line_end() -> None:
-    content = b'"a,b.py",sha256=AA,1\r\nc.py,sha384=BB==,\n\npkg-1.0.dist-info/RECORD,,\n'
+    content = b'"a,b.py",sha256=AA,1\r\nc.py,sha384=BB==,\npkg-1.0.dist-info/RECORD,,\n'
     assert parse_record(content) == (
         RecordEntry("a,b.py", "sha256", "AA", 1),
         RecordEntry("c.py", "sha384", "BB", -1),
