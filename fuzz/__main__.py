@@ -13,18 +13,20 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
+import os
 import platform
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from fuzz import corpus, guided, result
-from fuzz.drawing import drawer
 from fuzz.target import Target
 from fuzz.targets import TARGETS
+from fuzz.targets.wheels import KEPT, install_kept
 from fuzz.worker import Tally, attempt, run_portion
 
 RESULTS = Path(__file__).with_name("results")
@@ -41,7 +43,11 @@ def main() -> int:
     if options.replay or options.save:
         return _again(options.replay or options.save, save=bool(options.save))
     run = _Run(options.seed, options.results, options.first)
-    if options.guided:
+    if options.keep:
+        os.environ[KEPT] = str(options.keep.resolve())
+    if options.install:
+        _install(run, options.install, options.seconds or 60)
+    elif options.guided:
         for target in targets:
             if target.guided:
                 run.count(target, guided.run(target, options.seconds or 60, options.seed))
@@ -53,7 +59,10 @@ def main() -> int:
     run.record()
     print(result.table(run.document(), TARGETS))
     for failure in run.failures():
-        print(f"{failure.kind}: {failure.target}:{failure.seed}:{failure.number} {failure.where}\n    {failure.what[:300]}")
+        print(
+            f"{failure.kind}: {failure.target}:{failure.seed}:{failure.number} {failure.where}\n"
+            f"    {failure.what[:300]}"
+        )
     return 1 if run.failures() else 0
 
 
@@ -72,7 +81,10 @@ class _Run:
     def count(self, target: Target, tally: Tally) -> None:
         for failure in tally.failures:
             if failure.where not in {known.where for known in self.failures()}:
-                print(f"{failure.kind}: {failure.target}:{failure.seed}:{failure.number} {failure.what[:200]}", flush=True)
+                print(
+                    f"{failure.kind}: {failure.target}:{failure.seed}:{failure.number} {failure.what[:200]}",
+                    flush=True,
+                )
         self.tallies.setdefault(target.name, Tally()).add(tally)
         if time.monotonic() - self._recorded > _EVERY:
             self.record()
@@ -85,7 +97,8 @@ class _Run:
 
         document = copy.deepcopy(self._base)
         about = {
-            "date": self._date, "seed": self.seed, "first": self.first, "seconds": round(time.monotonic() - self._began),
+            "date": self._date, "seed": self.seed, "first": self.first,
+            "seconds": round(time.monotonic() - self._began),
             "python": platform.python_version(), "hypothesis": version("hypothesis"), "source": source_digest(),
         }  # fmt: skip
         result.add(document, about, self.tallies)
@@ -144,6 +157,19 @@ def _by_time(run: _Run, target: Target, seconds: float) -> None:
         size = max(1, min(_LARGEST, int(min(end - time.monotonic(), 10) / pace)))
 
 
+def _install(run: _Run, directory: Path, seconds: float) -> None:
+    """Install the outputs of merges that were kept, for so long."""
+    end = time.monotonic() + seconds
+    for name, wrong in install_kept(directory):
+        if wrong:
+            failure = corpus.Failure("merge", run.seed, -1, "wrong", f"{name}: {wrong}", wrong[:80])
+            run.count(TARGETS["merge"], Tally(Counter(wrong=1), failures=[failure]))
+        else:
+            run.count(TARGETS["merge"], Tally(Counter(installed=1)))
+        if time.monotonic() > end:
+            return
+
+
 def _again(text: str, *, save: bool) -> int:
     """Try one input again in this process, without limits; or keep it."""
     target, data = corpus.input_of(text)
@@ -157,16 +183,38 @@ def _again(text: str, *, save: bool) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"only these: {', '.join(TARGETS)}")
     parser.add_argument("--seconds", type=float, help="how long each target is tried (default: 60)")
-    parser.add_argument("--inputs", type=int, help="how many inputs are tried over the targets, by their shares")
+    parser.add_argument(
+        "--inputs", type=int, help="how many inputs are tried over the targets, by their shares"
+    )
     parser.add_argument("--seed", type=int, default=0, help="which inputs are drawn (default: 0)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first input of each target (default: 0)")
-    parser.add_argument("--guided", action="store_true", help="let atheris look for inputs that reach other code")
-    parser.add_argument("--results", type=Path, default=RESULTS / "latest.json", help="what the counts are added to")
-    parser.add_argument("--replay", metavar="TARGET:SEED:NUMBER", help="try one input again; also the path of a file of the corpus")
-    parser.add_argument("--save", metavar="TARGET:SEED:NUMBER", help="keep one input that fails in the corpus, made small")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the number of the first input of each target (default: 0)"
+    )
+    parser.add_argument(
+        "--guided", action="store_true", help="let atheris look for inputs that reach other code"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep outputs of merges there, for installers to try"
+    )
+    parser.add_argument(
+        "--install", type=Path, metavar="DIR", help="install what was kept with installer, pip and uv"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS / "latest.json", help="what the counts are added to"
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="TARGET:SEED:NUMBER",
+        help="try one input again; also the path of a file of the corpus",
+    )
+    parser.add_argument(
+        "--save", metavar="TARGET:SEED:NUMBER", help="keep one input that fails in the corpus, made small"
+    )
     options = parser.parse_args()
     if unknown := [name for name in options.targets if name not in TARGETS]:
         parser.error(f"no such target: {', '.join(unknown)}; there are {', '.join(TARGETS)}")

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 from fuzz.target import Target
@@ -32,7 +31,9 @@ def run(target: Target, seconds: float, seed: int) -> Tally:
         for path in sorted(Path(name).glob("found-*")):
             kind = {"timeout": "hang", "oom": "memory"}.get(path.name.split("-")[1], "crash")
             tally.counts[kind] += 1
-            error = re.findall(r"(?:=== Uncaught Python exception: ===\n)(.*)", done.stderr) or [done.stderr[-500:]]
+            error = re.findall(r"(?:=== Uncaught Python exception: ===\n)(.*)", done.stderr) or [
+                done.stderr[-500:]
+            ]
             tally.failures.append(Failure(target.name, seed, -1, kind, error[-1], error[-1][:80]))
             kept = _keep(target, path)
             print(f"{kind} in {target.name}: {kept}: {error[-1]}", flush=True)
@@ -62,7 +63,10 @@ def search(name: str, seed: int, place: Path, arguments: list[str]) -> None:
     os.fsync = without_syncing  # type: ignore[assignment]
     target = TARGETS[name]
     draw = drawer(target.inputs(), name, seed)
-    begin = [*(draw(number) for number in range(_DRAWN)), *(path.read_bytes() for path in corpus.files(target))]
+    begin = [
+        *(draw(number) for number in range(_DRAWN)),
+        *(path.read_bytes() for path in corpus.files(target)),
+    ]
     for number, data in enumerate(begin):
         (place / "corpus" / str(number)).write_bytes(data)
 

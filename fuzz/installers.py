@@ -26,6 +26,9 @@ _MADE = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json")
 
 _HERE = frozenset(sys_tags())
 
+_ELSEWHERE = ("bin/", "include/", "etc/")
+"""What lies outside of site-packages, but in it if pip and uv are told a target directory."""
+
 Members = Mapping[str, tuple[bytes, int]]
 """Path -> content and mode, as wheelfuse reads them."""
 
@@ -83,8 +86,12 @@ def compare(path: Path, members: Members, place: Path) -> None:
 def _vague(path: Path) -> set[str]:
     """The members of which it is not plain whether they may be executed, by where they are installed."""
     with zipfile.ZipFile(path) as archive:
-        vague = {i.filename for i in archive.infolist() if i.create_system != 3 or not stat.S_ISREG(i.external_attr >> 16)}
-    return set(expected({name: (b"", 0) for name in vague}))
+        vague = {
+            i.filename
+            for i in archive.infolist()
+            if i.create_system != 3 or not stat.S_ISREG(i.external_attr >> 16)
+        }
+    return set(expected(dict.fromkeys(vague, (b"", 0))))
 
 
 def _shown(file: tuple[bytes, bool] | None) -> str:
@@ -102,8 +109,8 @@ def _commands(path: Path, place: Path) -> dict[str, list[str]]:
 
 def pip_install(paths: Sequence[Path], target: Path) -> list[str]:
     """The command that installs wheels of different projects with pip."""
-    return [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--no-cache-dir",
-            "--disable-pip-version-check", "--target", str(target), *map(str, paths)]  # fmt: skip
+    return [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile",
+            "--no-cache-dir", "--disable-pip-version-check", "--target", str(target), *map(str, paths)]  # fmt: skip
 
 
 def uv_install(paths: Sequence[Path], target: Path) -> list[str]:
@@ -116,9 +123,13 @@ def uv_install(paths: Sequence[Path], target: Path) -> list[str]:
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run an installer, which is to know of nothing but its arguments."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))
+    }
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=environment, check=False
+    )
 
 
 def installed(root: Path) -> dict[str, tuple[bytes, bool]]:
@@ -129,14 +140,18 @@ def installed(root: Path) -> dict[str, tuple[bytes, bool]]:
         if path.is_symlink() or path.is_file():
             name = path.relative_to(home).as_posix()
             if not _is_made(name):
-                content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+                content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
                 found[name] = content, not path.is_symlink() and bool(path.stat().st_mode & 0o111)
-    return {name: file for name, file in found.items() if not name.startswith("bin/")}
+    return {name: file for name, file in found.items() if not name.startswith(_ELSEWHERE)}
 
 
 def _is_made(name: str) -> bool:
     parts = name.split("/")
-    return "__pycache__" in parts or name == ".lock" or (len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] in _MADE)
+    return (
+        "__pycache__" in parts
+        or name == ".lock"
+        or (len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] in _MADE)
+    )
 
 
 def expected(members: Members) -> dict[str, tuple[bytes, bool]]:

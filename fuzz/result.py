@@ -29,9 +29,11 @@ def load(path: Path) -> dict[str, Any]:
 
 def add(document: dict[str, Any], run: Mapping[str, Any], tallies: Mapping[str, Tally]) -> None:
     """Count a run: *run* tells seed, numbers, versions."""
-    document["runs"].append({**run, "inputs": {name: tally.counts.total() for name, tally in tallies.items()}})
+    document["runs"].append({**run, "inputs": {name: tried(tally.counts) for name, tally in tallies.items()}})
     for name, tally in tallies.items():
-        entry = document["targets"].setdefault(name, {**dict.fromkeys(_COUNTS, 0), "seconds": 0, "slowest": 0, "failures": []})
+        entry = document["targets"].setdefault(
+            name, {**dict.fromkeys(_COUNTS, 0), "seconds": 0, "slowest": 0, "failures": []}
+        )
         for kind, count in tally.counts.items():
             entry[kind] += count
         entry["seconds"] = round(entry["seconds"] + tally.seconds, 1)
@@ -68,7 +70,18 @@ def table(document: Mapping[str, Any], targets: Mapping[str, Target]) -> str:
     entries = {name: document["targets"][name] for name in targets if name in document["targets"]}
     for name, entry in entries.items():
         counts = [entry[ACCEPTED], entry[REFUSED], *(entry[kind] for kind in BAD)]
-        rows.append([targets[name].about, f"{tried(entry):,}", *(f"{count:,}" for count in counts), f"{entry['slowest']:.2f} s"])
+        rows.append(
+            [
+                targets[name].about,
+                f"{tried(entry):,}",
+                *(f"{count:,}" for count in counts),
+                f"{entry['slowest']:.2f} s",
+            ]
+        )
     sums = [sum(entry[kind] for entry in entries.values()) for kind in (ACCEPTED, REFUSED, *BAD)]
+    installed = sum(entry.get("installed", 0) for entry in entries.values())
     rows.append(["**all**", f"{total(document):,}", *(f"{count:,}" for count in sums), ""])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    text = "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return text + (
+        f"\nOutputs that installer, pip and uv installed alike: {installed:,}\n" if installed else ""
+    )

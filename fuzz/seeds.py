@@ -31,7 +31,9 @@ _TEXT = b".target sm_90\n" * 10
 _LZ4_TEXT = lz4.block.compress(_TEXT, store_size=False)
 _ZSTD_TEXT = zstd.compress(_TEXT)
 _SMALL = ("-Wl,-z,noseparate-code", "-Wl,-z,max-page-size=0x1000")
-_BOUND = "int other(void); int bound(void) { return other() + 1; } __thread int calls; static char zeros[9000];"
+_BOUND = (
+    "int other(void); int bound(void) { return other() + 1; } __thread int calls; static char zeros[9000];"
+)
 _TABLES = {6: "qQ", 11: "IBBHQQ", 4: "QIIq", 0x6FFFFFFE: "HHIII", 0x6FFFFFFD: "HHHHII", 5: "I", 0x6FFFFFF6: "I",
            0x6FFFFFFF: "H", 7: "I", 2: "IBBHQQ"}  # fmt: skip
 """By sh_type: the records of a section."""
@@ -46,7 +48,12 @@ def compiled() -> dict[str, bytes]:
         "module.so": module("_native", "cp312", "PyLong_FromLong", "PyExc_ValueError", flags=(*_SMALL, "-s")),
         "library.so": library(_BOUND, "libbound.so.1", "-g", *_SMALL, runpath="$ORIGIN", beside=beside),
         "both-hashes.so": library(
-            _BOUND, "libbound.so.1", *_SMALL, "-Wl,--hash-style=both", runpath="$ORIGIN/../pkg.libs", beside=beside
+            _BOUND,
+            "libbound.so.1",
+            *_SMALL,
+            "-Wl,--hash-style=both",
+            runpath="$ORIGIN/../pkg.libs",
+            beside=beside,
         ),
         "device.so": device_library(*_SMALL, "-s", "-Wl,-z,now", codes=codes),
         "device-old-hash.so": device_library(*_SMALL, "-Wl,--hash-style=sysv", codes=codes[1:]),
@@ -98,7 +105,9 @@ def elf_seed(data: bytes) -> Seed:
             found += fields(header[4], layout, header[5] // struct.calcsize("=" + layout))
     dynamic = next(elf.iter_segments("PT_DYNAMIC"))
     if not elf["e_shnum"]:
-        found += fields(dynamic["p_offset"], "qQ" if wide else "iI", dynamic["p_filesz"] // (16 if wide else 8))
+        found += fields(
+            dynamic["p_offset"], "qQ" if wide else "iI", dynamic["p_filesz"] // (16 if wide else 8)
+        )
     return Seed(data, (*found, *_containers(data)), order)
 
 

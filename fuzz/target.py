@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,3 +50,8 @@ def accepting(what: str) -> Iterator[None]:
         yield
     except WheelfuseError as error:
         raise Wrong(f"{what}: {error}") from error
+
+
+def scratch() -> str | None:
+    """Where files of inputs go: memory, if the machine has a directory of it."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -29,7 +29,7 @@ from hypothesis.strategies import SearchStrategy
 
 import wheelfuse
 from fuzz.drawing import drawer
-from fuzz.target import ACCEPTED, REFUSED, Target
+from fuzz.target import ACCEPTED, REFUSED, Target, scratch
 from wheelfuse.errors import WheelfuseError
 
 SECONDS = 10
@@ -74,11 +74,6 @@ class Tally:
         self.failures += other.failures
 
 
-def scratch() -> str | None:
-    """Where files of inputs go: memory, if the machine has a directory of it."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
 def attempt(target: Target, data: bytes, place: Path) -> str:
     """What becomes of one input: accepted or refused.
 
@@ -99,7 +94,11 @@ def failure_of(error: BaseException, target: Target, seed: int, number: int) -> 
     last = (inside or frames)[-1]
     where = f"{type(error).__name__} in {Path(last.filename).name}:{last.name}:{last.lineno}"
     kind = {Hang: "hang", MemoryError: "memory"}.get(type(error)) or "crash"
-    if kind == "crash" and not frames[-1].filename.startswith(_PACKAGE) and type(error).__name__ in ("Wrong", "AssertionError"):
+    if (
+        kind == "crash"
+        and not frames[-1].filename.startswith(_PACKAGE)
+        and type(error).__name__ in ("Wrong", "AssertionError")
+    ):
         kind, where = "wrong", f"{str(error)[:60]} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
     return Failure(target.name, seed, number, kind, f"{type(error).__name__}: {error}"[:2000], where)
 
@@ -127,7 +126,9 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def tried(target: Target, draw: Callable[[int], bytes], seed: int, numbers: range, tick: Callable[[int], None]) -> Tally:
+def tried(
+    target: Target, draw: Callable[[int], bytes], seed: int, numbers: range, tick: Callable[[int], None]
+) -> Tally:
     """Try the inputs of these numbers in this process; *tick* is told which one is next."""
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=scratch()) as name:
@@ -176,7 +177,7 @@ def run_portion(target: Target, seed: int, numbers: range) -> tuple[Tally, int]:
     finally:
         os.close(source)
     if data:
-        return pickle.loads(data), numbers.stop  # noqa: S301, from our own child
+        return pickle.loads(data), numbers.stop
     (at,) = struct.unpack("<q", progress[:])
     kind = "hang" if status == -signal.SIGKILL else "crash"
     what = f"the process ended with {status}" if kind == "crash" else f"killed after {SECONDS + _GRACE} s"
@@ -192,7 +193,9 @@ def _drawer(name: str, inputs: Callable[[], SearchStrategy[bytes]], seed: int) -
     return draw
 
 
-def _child(target: Target, draw: Callable[[int], bytes], seed: int, numbers: range, progress: mmap.mmap, sink: int) -> None:
+def _child(
+    target: Target, draw: Callable[[int], bytes], seed: int, numbers: range, progress: mmap.mmap, sink: int
+) -> None:
     status = 1
     try:
         os.fsync = without_syncing  # type: ignore[assignment]
@@ -205,7 +208,7 @@ def _child(target: Target, draw: Callable[[int], bytes], seed: int, numbers: ran
         with os.fdopen(sink, "wb") as file:
             file.write(result)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001, since nothing may return from here
         traceback.print_exc()
     finally:
         os._exit(status)

@@ -54,9 +54,13 @@ def check_fat_binary(data: bytes, place: Path) -> None:
     code = read_device_code(data, Image("EM_X86_64", 64, True, "ET_DYN", sections=(section,)))
     end = 0
     for container in code.containers:
-        expect(end <= container.offset and container.offset + container.size <= len(data), "outside of the file")
+        expect(
+            end <= container.offset and container.offset + container.size <= len(data), "outside of the file"
+        )
         end = container.offset + container.size
-        expect(sum(entry.size for entry in container.entries) <= container.size, "more than the container has")
+        expect(
+            sum(entry.size for entry in container.entries) <= container.size, "more than the container has"
+        )
     expect((code.architectures, code.sass, code.ptx, code.lto) is not None, "no architectures")
     for container in code.containers:
         for payload in payloads(data, container):

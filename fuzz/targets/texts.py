@@ -19,8 +19,9 @@ from wheelfuse.wheel.name import Platform, WheelName, accepting, common_platform
 from wheelfuse.wheel.record import format_record, parse_record
 
 _SHA = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
-_ODD = ("", " ", "\t", "\0", "\r", "\n", "\r\n", '"', '""', ",", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\ufeff", "é",
-        "e\u0301", "\u202e", "\U0001f600", "=", "-", ".", "..", "/", "\\", "'", ";", ":", "#", "%", "\x1b[2J")  # fmt: skip
+_ODD = ("", " ", "\t", "\0", "\r", "\n", "\r\n", '"', '""', ",", "\x0b", "\x0c", "\x1c", "\x85", "\u2028",
+        "\ufeff", "é", "e\u0301", "\u202e", "\U0001f600", "=", "-", ".", "..", "/", "\\", "'", ";", ":",
+        "#", "%", "\x1b[2J")  # fmt: skip
 _ODD_BYTES = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\0")
 
 
@@ -32,7 +33,9 @@ def _edited(text: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 def _lines(line: st.SearchStrategy[str], most: int) -> st.SearchStrategy[bytes]:
     ends = st.sampled_from(("\n",) * 20 + ("\r\n",) * 3 + ("\r", "\n\n", ""))
     pairs = st.lists(st.tuples(line, ends), max_size=most)
-    return pairs.map(lambda pairs: "".join(text + end for text, end in pairs).encode("utf-8", "surrogatepass"))
+    return pairs.map(
+        lambda pairs: "".join(text + end for text, end in pairs).encode("utf-8", "surrogatepass")
+    )
 
 
 def _mostly(*texts: str) -> st.SearchStrategy[str]:
@@ -42,11 +45,13 @@ def _mostly(*texts: str) -> st.SearchStrategy[str]:
 
 _odd = st.one_of(st.sampled_from(_ODD), st.text(max_size=6))
 _paths = st.one_of(
-    st.sampled_from(("pkg/a.py", "pkg/b.py", "pkg/a,b.py", 'pkg/"a".py', "pkg/é.py", "pkg-1.0.dist-info/RECORD",
-                     "pkg-1.0.dist-info/WHEEL", "../a", "/a", "C:\\a", "a\\b", "")),
+    st.sampled_from(("pkg/a.py", "pkg/b.py", "pkg/a,b.py", 'pkg/"a".py', "pkg/é.py",
+                     "pkg-1.0.dist-info/RECORD", "pkg-1.0.dist-info/WHEEL", "../a", "/a", "C:\\a", "a\\b",
+                     "")),
     _odd,
 )  # fmt: skip
-_hashes = st.one_of(st.sampled_from((_SHA, _SHA + "=", "", "sha256=", "md5=1B2M2Y8AsgTpgAmY7PhCfg", "=", "sha256", "SHA256=x")),
+_hashes = st.one_of(st.sampled_from((_SHA, _SHA + "=", "", "sha256=", "md5=1B2M2Y8AsgTpgAmY7PhCfg", "=",
+                                     "sha256", "SHA256=x")),
                     _odd)  # fmt: skip
 _sizes = st.one_of(
     st.sampled_from(("", "0", "12", "00", "-1", "+1", "1e3", " 1", "1_0", "٣", "9" * 20, "9" * 5000)), _odd
@@ -91,16 +96,16 @@ def check_record(data: bytes, place: Path) -> None:
 
 
 _names = st.one_of(
-    st.sampled_from(("Metadata-Version", "Name", "Version", "Requires-Python", "Requires-Dist", "Provides-Extra",
-                     "Summary", "License-File", "Dynamic", "Classifier", "Wheel-Version", "Generator",
-                     "Root-Is-Purelib", "Tag", "Build", "tag", "TAG", "X-Other")),
+    st.sampled_from(("Metadata-Version", "Name", "Version", "Requires-Python", "Requires-Dist",
+                     "Provides-Extra", "Summary", "License-File", "Dynamic", "Classifier", "Wheel-Version",
+                     "Generator", "Root-Is-Purelib", "Tag", "Build", "tag", "TAG", "X-Other")),
     _odd,
 )  # fmt: skip
 _values = st.one_of(
-    st.sampled_from(("2.1", "1.0", "1", "2.0", "1.9.9", "pkg", ">=3.10", ">=3,<4", "a>=1; extra == 'x'", "true", "false",
-                     "True", "cp312-cp312-manylinux_2_17_x86_64", "py2.py3-none-any", "py3-none", "a-b-c-d",
-                     "..-..-..", "cp312.cp313-cp312.cp313-linux_x86_64", "1abc", "folded\n value", "folded\n\tvalue",
-                     "folded\n\n body", "9" * 5000 + ".0")),
+    st.sampled_from(("2.1", "1.0", "1", "2.0", "1.9.9", "pkg", ">=3.10", ">=3,<4", "a>=1; extra == 'x'",
+                     "true", "false", "True", "cp312-cp312-manylinux_2_17_x86_64", "py2.py3-none-any",
+                     "py3-none", "a-b-c-d", "..-..-..", "cp312.cp313-cp312.cp313-linux_x86_64", "1abc",
+                     "folded\n value", "folded\n\tvalue", "folded\n\n body", "9" * 5000 + ".0")),
     _odd,
 )  # fmt: skip
 _good_headers = st.builds(
@@ -130,7 +135,13 @@ def check_metadata(data: bytes, place: Path) -> None:
         expect(ours == theirs, f"email reads {theirs}, wheelfuse {ours}")
 
 
-_GOOD = ("Wheel-Version: 1.0", "Generator: x 1", "Root-Is-Purelib: false", "Tag: cp312-cp312-linux_x86_64", "Build: 1")
+_GOOD = (
+    "Wheel-Version: 1.0",
+    "Generator: x 1",
+    "Root-Is-Purelib: false",
+    "Tag: cp312-cp312-linux_x86_64",
+    "Build: 1",
+)
 
 
 def _wheel_text(kept: int, more: bytes, end: str) -> bytes:
@@ -141,7 +152,14 @@ def _wheel_text(kept: int, more: bytes, end: str) -> bytes:
 def wheel_files() -> st.SearchStrategy[bytes]:
     """The text of WHEEL."""
     ends = st.sampled_from(("\n", "\n", "\r\n", "\r"))
-    return _edited(st.builds(_wheel_text, mostly(st.just(31), st.integers(0, 63), 3), mostly(st.just(b""), _lines(_headers, 3), 2), ends))
+    return _edited(
+        st.builds(
+            _wheel_text,
+            mostly(st.just(31), st.integers(0, 63), 3),
+            mostly(st.just(b""), _lines(_headers, 3), 2),
+            ends,
+        )
+    )
 
 
 def check_wheel_file(data: bytes, place: Path) -> None:
@@ -155,10 +173,11 @@ def check_wheel_file(data: bytes, place: Path) -> None:
 
 
 _parts = st.one_of(
-    st.sampled_from(("pkg", "Pkg.Name", "pkg_name", "1.0", "1.0+local.1", "1!2.0.dev1", "1", "2b", "cp312", "cp313t", "py3",
-                     "py2.py3", "cp312.cp313", "none", "abi3", "abi3.abi3t", "any", "manylinux_2_17_x86_64",
-                     "manylinux2014_x86_64.manylinux_2_17_x86_64", "linux_x86_64", "musllinux_1_2_aarch64", "win_amd64",
-                     "macosx_11_0_arm64", "manylinux_99999999999999999999_1_x", "cp3" + "9" * 30, "cp3" + "9" * 5000,
+    st.sampled_from(("pkg", "Pkg.Name", "pkg_name", "1.0", "1.0+local.1", "1!2.0.dev1", "1", "2b", "cp312",
+                     "cp313t", "py3", "py2.py3", "cp312.cp313", "none", "abi3", "abi3.abi3t", "any",
+                     "manylinux_2_17_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64", "linux_x86_64",
+                     "musllinux_1_2_aarch64", "win_amd64", "macosx_11_0_arm64",
+                     "manylinux_99999999999999999999_1_x", "cp3" + "9" * 30, "cp3" + "9" * 5000,
                      "manylinux_" + "9" * 5000 + "_1_x", "")),
     _odd,
 )  # fmt: skip
@@ -167,11 +186,12 @@ _parts = st.one_of(
 _pythons = _mostly("cp312", "cp313t", "py3", "py2.py3", "cp312.cp313", "CP312", "cp3" + "9" * 5000)
 _abis = _mostly("cp312", "cp313t", "none", "abi3", "abi3.abi3t", "cp312.cp313")
 _platforms = _mostly(
-    "any", "linux_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64", "musllinux_1_2_aarch64",
-    "win_amd64", "macosx_11_0_arm64", "manylinux_" + "9" * 5000 + "_1_x",
+    "any", "linux_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64",
+    "musllinux_1_2_aarch64", "win_amd64", "macosx_11_0_arm64", "manylinux_" + "9" * 5000 + "_1_x",
 )  # fmt: skip
 _five_parts = st.tuples(
-    st.sampled_from(("pkg", "Pkg.Name", "pkg_name")), st.sampled_from(("1.0", "1.0+local.1", "1!2.0", "1.0-1", "1.0-2b", "9" * 5000, "1.0-" + "9" * 5000)),
+    st.sampled_from(("pkg", "Pkg.Name", "pkg_name")),
+    st.sampled_from(("1.0", "1.0+local.1", "1!2.0", "1.0-1", "1.0-2b", "9" * 5000, "1.0-" + "9" * 5000)),
     _pythons, _abis, _platforms,
 ).map(list)  # fmt: skip
 
@@ -180,11 +200,10 @@ def names() -> st.SearchStrategy[bytes]:
     """A file name."""
     text = st.builds(
         lambda parts, end: ("-".join(parts) + end).encode("utf-8", "surrogatepass"),
-        mostly(_five_parts, st.lists(_parts, min_size=4, max_size=7)), st.sampled_from((".whl",) * 9 + (".WHL", ".zip", "")),
+        mostly(_five_parts, st.lists(_parts, min_size=4, max_size=7)),
+        st.sampled_from((".whl",) * 9 + (".WHL", ".zip", "")),
     )  # fmt: skip
     return _edited(text)
-
-
 
 
 def check_name(data: bytes, place: Path) -> None:

@@ -8,23 +8,27 @@ import itertools
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
 import wheelfuse
 from fuzz import installers
 from fuzz.bundle import Bundle
-from fuzz.strategies import JSON_CHANGES, TARGETS as CPYTHONS, broken_json, draft, matrices, wheels, written
-from fuzz.target import Target, Wrong, accepting, expect
+from fuzz.strategies import JSON_CHANGES, broken_json, draft, matrices, wheels, written
+from fuzz.strategies import TARGETS as CPYTHONS
+from fuzz.target import Target, Wrong, accepting, expect, scratch
 from tests.wheel.zips import Entry, record_rows, zip_bytes
 from wheelfuse import AuditOptions, MergeOptions, Rule
 from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.errors import InvalidInput
 from wheelfuse.fuse.provenance import FILE, Provenance
 from wheelfuse.report.audit_formats import FORMATS, audit_as
-from wheelfuse.target import ALL_TARGETS, Target as CPython
+from wheelfuse.target import ALL_TARGETS
+from wheelfuse.target import Target as CPython
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import read_wheel
@@ -46,7 +50,11 @@ def read_in_full(path: Path) -> dict[str, tuple[bytes, int]]:
         for member in archive.members:
             content = archive.read(member)
             entry = wheel.record.get(member.path)
-            if entry and entry.digest and encode_digest(hashlib.new(entry.algorithm, content).digest()) != entry.digest:
+            if (
+                entry
+                and entry.digest
+                and encode_digest(hashlib.new(entry.algorithm, content).digest()) != entry.digest
+            ):
                 raise InvalidInput(archive.problem("its digest is not the one in RECORD", member.path))
             found[member.path] = content, member.mode
         return found
@@ -96,9 +104,9 @@ def check_installers(data: bytes, place: Path) -> None:
 # --- Merge and split.
 
 
-def _options(given: dict[str, object]) -> MergeOptions:
-    resolve = tuple(map(Rule.parse, given.get("resolve", ())))  # type: ignore[arg-type]
-    expected = tuple(map(CPython.parse, given.get("expect", ())))  # type: ignore[arg-type]
+def _options(given: Mapping[str, Any]) -> MergeOptions:
+    resolve = tuple(map(Rule.parse, given.get("resolve", ())))
+    expected = tuple(map(CPython.parse, given.get("expect", ())))
     strip, share = bool(given.get("strip")), bool(given.get("share")) or None
     return MergeOptions(resolve, expected, strip_debug=strip, share_device_code=share)
 
@@ -107,7 +115,7 @@ def check_merge(data: bytes, place: Path) -> None:
     """A merge is the same whatever the order, is a sound wheel, and splitting gives back what was put in."""
     bundle = Bundle.from_bytes(data)
     paths = bundle.write(place / "in")
-    options = _options(dict(bundle.options))
+    options = _options(bundle.options)
     try:
         outcome = wheelfuse.merge(paths, place / "out", options)
     except wheelfuse.WheelfuseError:
@@ -136,8 +144,12 @@ def check_merge(data: bytes, place: Path) -> None:
     _keep_for_installers(fused)
 
 
-def _restored(before: dict[str, tuple[bytes, int]], after: dict[str, tuple[bytes, int]], lost: set[str]) -> None:
-    signatures = {path for path in before if path.endswith((".dist-info/RECORD.jws", ".dist-info/RECORD.p7s"))}
+def _restored(
+    before: dict[str, tuple[bytes, int]], after: dict[str, tuple[bytes, int]], lost: set[str]
+) -> None:
+    signatures = {
+        path for path in before if path.endswith((".dist-info/RECORD.jws", ".dist-info/RECORD.p7s"))
+    }
     expected = before.keys() - lost - signatures
     record = {path for path in expected if path.endswith(".dist-info/RECORD") and (lost or signatures)}
     for path in expected - record:
@@ -160,17 +172,35 @@ def _keep_for_installers(fused: Path) -> None:
             (place / fused.name).write_bytes(fused.read_bytes())
 
 
+def install_kept(directory: Path) -> Iterator[tuple[str, str]]:
+    """Install outputs that were kept: the name of each, and what is wrong with it; nothing, if all installers agree."""
+    for path in sorted(directory.glob("*/*.whl")):
+        with tempfile.TemporaryDirectory(prefix="fuzz-", dir=scratch()) as name:
+            try:
+                installers.compare(path, read_in_full(path), Path(name))
+            except Wrong as error:
+                yield path.parent.name, str(error)
+            else:
+                yield path.parent.name, ""
+
+
 @cache
 def _fused() -> tuple[tuple[str, bytes], ...]:
     """A few fused wheels, for what can be wrong with a wheel that says that wheelfuse made it."""
     found = []
-    choices = ({"init": 0, "plain": 1}, {"init": 1, "plain": 0, "data": 1, "entry points": 1, "libraries": 0}, {"device": 0})
+    choices = (
+        {"init": 0, "plain": 1},
+        {"init": 1, "plain": 0, "data": 1, "entry points": 1, "libraries": 0},
+        {"device": 0},
+    )
     for start, features in itertools.product((0, 2), choices):
         targets = CPYTHONS[start : start + 2]
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)
             files = [
-                written(draft(target, {f: (c + n) % 2 for f, c in features.items()}, requires=start and n), [], [])
+                written(
+                    draft(target, {f: (c + n) % 2 for f, c in features.items()}, requires=start and n), [], []
+                )
                 for n, target in enumerate(targets)
             ]
             rule = Rule.parse("pkg/data/*=newest")
@@ -215,14 +245,14 @@ def check_split(data: bytes, place: Path) -> None:
         # Where a file is lost, RECORD cannot be held against its digest, and texts are what provenance says.
         for part in (part for part in parts if not part.losses):
             installers.installer_accepts(part.path, read_in_full(part.path))
-    wheelfuse.merge([part.path for part in parts], place / "again", MergeOptions(allow_missing=_ALL, strip_debug=True))
+    wheelfuse.merge(
+        [part.path for part in parts], place / "again", MergeOptions(allow_missing=_ALL, strip_debug=True)
+    )
 
 
 def provenances() -> st.SearchStrategy[bytes]:
     """The text of provenance."""
-    texts = [
-        zipfile.ZipFile(io.BytesIO(data)).read(f"pkg-1.0.dist-info/{FILE}") for _, data in _fused()
-    ]
+    texts = [zipfile.ZipFile(io.BytesIO(data)).read(f"pkg-1.0.dist-info/{FILE}") for _, data in _fused()]
     return st.builds(broken_json, st.sampled_from(texts), JSON_CHANGES)
 
 

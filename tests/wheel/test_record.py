@@ -33,6 +33,12 @@ def test_rows_are_read_with_quotes_and_either_line_end() -> None:
     )
 
 
+@pytest.mark.parametrize("content", [b"a.py,,\n\nb.py,,\n", b"a.py,,\n\n", b"\na.py,,\n", b"a.py,,\r\n\r\n"])
+def test_a_row_without_anything_is_refused_as_pip_and_installer_do(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"RECORD line \d is not 'path,hash,size': ''"):
+        parse_record(content)
+
+
 def test_what_is_written_is_read_back() -> None:
     entries = (RecordEntry('a "b", c.py', "sha256", "AA", 0), RecordEntry("ü.py", "sha256", "B_-", 12),
                RecordEntry("x/RECORD", "", "", -1))  # fmt: skip

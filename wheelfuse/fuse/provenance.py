@@ -120,7 +120,10 @@ class Provenance:
                 tuple(_placed_from_json(item) for item in document["members"]),
                 tuple(
                     Resolution(
-                        _text(item["rule"]), _text(item["path"]), tuple(map(_text, item["targets"])), _text(item["outcome"])
+                        _text(item["rule"]),
+                        _text(item["path"]),
+                        tuple(map(_text, item["targets"])),
+                        _text(item["outcome"]),
                     )
                     for item in document["resolutions"]
                 ),

@@ -54,7 +54,8 @@ class LocalHeader(NamedTuple):
         fixed = read(_LOCAL.size, offset)
         if len(fixed) < _LOCAL.size or not fixed.startswith(b"PK\3\4"):
             return None
-        _, version, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack(fixed)
+        _, version, flags, method, _, _, crc, compressed, size, *lengths = _LOCAL.unpack(fixed)
+        name_length, extra_length = lengths
         tail = read(name_length + extra_length, offset + _LOCAL.size)
         name, extra = tail[:name_length], tail[name_length:]
         if _SEE_ZIP64 in (compressed, size):

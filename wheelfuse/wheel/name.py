@@ -36,7 +36,7 @@ class WheelName:
             raise InvalidInput(Problem("not a wheel file name: it holds a directory", filename))
         try:
             utils.parse_wheel_filename(filename)
-        except ValueError as error:  # InvalidWheelFilename is one, and so is what int says to thousands of digits
+        except ValueError as error:  # as InvalidWheelFilename is, and what int says to thousands of digits
             raise InvalidInput(Problem(f"not a wheel file name: {error}", filename)) from error
         distribution, version, *build, python, abi, platform = filename[: -len(".whl")].split("-")
         sets = (tuple(tag_set.split(".")) for tag_set in (python, abi, platform))

@@ -216,7 +216,8 @@ def _installing_problems(
         return
     scripts = f"{data}/scripts/"
     for name in sorted(name for name in names if scripts + name in members):
-        yield archive.problem("also an entry point: installers disagree on which one is installed", scripts + name)
+        what = "also an entry point: installers disagree on which one is installed"
+        yield archive.problem(what, scripts + name)
 
 
 def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:
