@@ -3,15 +3,17 @@
 # make test    all tests
 # make lint    ruff and mypy
 # make bench   run wheelfuse beside its peers (BENCH_OPTIONS: cases, --times N; see python -m bench --help)
+# make fuzz    try damaged and hostile inputs (FUZZ_SECONDS=60 each, FUZZ_TARGETS: see python -m fuzz --help)
 # make docs    write docs/rules.md from the rules of the audit
 # make clean   remove everything that make wrote
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
 PYTHON ?= python3
 VENV := .venv
+FUZZ_SECONDS ?= 60
 comma := ,
 CUDA = $(if $(shell command -v nvcc),,$(comma)cuda)
 
-.PHONY: demo demo-cuda test lint bench docs clean
+.PHONY: demo demo-cuda test lint bench fuzz docs clean
 
 demo: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.demo
@@ -30,6 +32,10 @@ lint: $(VENV)/.ready-for-test
 bench: $(VENV)/.ready-for-test
 	@$(VENV)/bin/python -m bench $(BENCH_OPTIONS)
 
+fuzz: $(VENV)/.ready-for-fuzz
+	@$(VENV)/bin/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+	@$(VENV)/bin/python -m fuzz --guided --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 docs: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.rule_page
 
@@ -45,6 +51,10 @@ $(VENV)/.ready-for-test: pyproject.toml tools/set-up.sh
 	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test,bench]'
 	@touch $@ $(VENV)/.ready-for-demo
 
+$(VENV)/.ready-for-fuzz: $(VENV)/.ready-for-test
+	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test,fuzz]'
+	@touch $@
+
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find wheelfuse tests fixtures tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find wheelfuse tests fixtures tools bench fuzz -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TAG = re.compile(r"cp3(\d+)(t?)")
-_NAME = re.compile(r"(?:cp3|3\.)(\d+)(t?)")
-_SUFFIX = re.compile(r"\.cpython-3(\d+)(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
+_TAG = re.compile(r"cp3([0-9]{1,4})(t?)")
+_NAME = re.compile(r"(?:cp3|3\.)([0-9]{1,4})(t?)")
+_SUFFIX = re.compile(r"\.cpython-3([0-9]{1,4})(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
 
 
 @dataclass(frozen=True, order=True)

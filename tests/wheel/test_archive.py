@@ -51,6 +51,8 @@ MEMBERS: list[tuple[str, Entry, str]] = [
     ("local name", Entry("pkg/a.py", ANY, local={"name": b"pkg/b.py"}), "name 'pkg/b.py'"),
     ("local name not utf-8", Entry("pkg/é.py", ANY, local={"name": b"pkg/\xff\xff.py"}), "disagree"),
     ("local method", Entry("pkg/a.py", ANY, local={"method": 8}), "compression method 8"),
+    ("descriptor in one header", Entry("pkg/a.py", ANY, central={"flags": 8}), "flags 0x0"),
+    ("newer format in the local header", Entry("pkg/a.py", ANY, local={"version": 64}), "version 64 is needed"),
     ("local flags", Entry("pkg/a.py", ANY, local={"flags": 2}), "flags 0x2"),
     ("local checksum", Entry("pkg/a.py", ANY, local={"crc": 7}), "checksum 7"),
     ("local compressed size", Entry("pkg/a.py", ANY, local={"compressed": 7}), "compressed size 7"),
@@ -83,6 +85,14 @@ def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_a_terminal_would_obey_is_refused_and_shown_escaped(tmp_path: Path) -> None:
     path = write_wheel(tmp_path, wheel_entries(Entry("pkg/\x1b[2J.py", ANY), record=""))
     assert problems_of(path) == [(NAME, "", r"control character in the member's name 'pkg/\x1b[2J.py'")]
+
+
+@pytest.mark.parametrize("letter", ["\u202e", "\u200b", "\ufeff", "\ue000", "\u00ad"])
+def test_a_name_with_letters_that_nobody_sees_is_refused(tmp_path: Path, letter: str) -> None:
+    [(wheel, _, what)] = problems_of(write_wheel(tmp_path, wheel_entries(Entry(f"pkg/a{letter}b.py", ANY))))
+    assert wheel == NAME
+    assert "in the member's name" in what
+    assert letter not in what
 
 
 def test_all_bad_members_are_named_in_one_run(tmp_path: Path) -> None:

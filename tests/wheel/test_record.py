@@ -25,12 +25,18 @@ def encoded(algorithm: str, content: bytes = CONTENT) -> str:
 
 
 def test_rows_are_read_with_quotes_and_either_line_end() -> None:
-    content = b'"a,b.py",sha256=AA,1\r\nc.py,sha384=BB==,\n\npkg-1.0.dist-info/RECORD,,\n'
+    content = b'"a,b.py",sha256=AA,1\r\nc.py,sha384=BB==,\npkg-1.0.dist-info/RECORD,,\n'
     assert parse_record(content) == (
         RecordEntry("a,b.py", "sha256", "AA", 1),
         RecordEntry("c.py", "sha384", "BB", -1),
         RecordEntry("pkg-1.0.dist-info/RECORD", "", "", -1),
     )
+
+
+@pytest.mark.parametrize("content", [b"a.py,,\n\nb.py,,\n", b"a.py,,\n\n", b"\na.py,,\n", b"a.py,,\r\n\r\n"])
+def test_a_row_without_anything_is_refused_as_pip_and_installer_do(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"RECORD line \d is not 'path,hash,size': ''"):
+        parse_record(content)
 
 
 def test_what_is_written_is_read_back() -> None:

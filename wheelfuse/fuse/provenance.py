@@ -119,7 +119,12 @@ class Provenance:
                 tuple(_input_from_json(item) for item in document["inputs"]),
                 tuple(_placed_from_json(item) for item in document["members"]),
                 tuple(
-                    Resolution(item["rule"], item["path"], tuple(item["targets"]), item["outcome"])
+                    Resolution(
+                        _text(item["rule"]),
+                        _text(item["path"]),
+                        tuple(map(_text, item["targets"])),
+                        _text(item["outcome"]),
+                    )
                     for item in document["resolutions"]
                 ),
                 {_text(path): _text(strategy) for path, strategy in document["resolve"].items()},
@@ -175,6 +180,7 @@ def _lines(document: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.80} is no text")
+    value.encode()  # JSON can say half of a surrogate pair, which no file can be called or hold
     return value
 
 

@@ -67,8 +67,8 @@ _KNOWN_FLAGS = 0x80E
 """Flags that change nothing in how a member is read: how hard it was compressed, a data descriptor, UTF-8."""
 _EMPTY_DEFLATED = 2
 """Bytes that nothing at all is packed to."""
-_LINES = ("Cc", "Zl", "Zp")
-"""Control characters, and the other two at which Python ends a line (`str.splitlines`)."""
+_LINES = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+"""Characters that control, or are invisible (uv refuses both), and the two more at which Python ends a line."""
 _NO_NAMES = frozenset(("", ".", ".."))
 _AGAIN = "Build the wheel again."
 _ELSE = "It is damaged, cut off, or something else: build or download it again."

@@ -27,6 +27,8 @@ _LOCATOR64 = struct.Struct("<4sIQI")
 _DESCRIPTOR_FLAG, _UTF8_FLAG = 0x8, 0x800
 _ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 _SEE_ZIP64_16, _SEE_ZIP64 = 0xFFFF, 0xFFFFFFFF
+NEWEST = 63
+"""The highest version of the format that a reader may have to know (APPNOTE 4.4.3.2), times ten."""
 _END_MAGIC = b"PK\5\6"
 _END64_HEAD = 12  # bytes of the zip64 end record that the length in it does not count
 CENTRAL_MAGIC = b"PK\1\2"
@@ -36,6 +38,7 @@ CENTRAL_MAGIC = b"PK\1\2"
 class LocalHeader(NamedTuple):
     """The header before a member's data; *data* is the offset at which that begins. Sizes in bytes."""
 
+    version: int
     flags: int
     method: int
     crc: int
@@ -51,13 +54,14 @@ class LocalHeader(NamedTuple):
         fixed = read(_LOCAL.size, offset)
         if len(fixed) < _LOCAL.size or not fixed.startswith(b"PK\3\4"):
             return None
-        _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack(fixed)
+        _, version, flags, method, _, _, crc, compressed, size, *lengths = _LOCAL.unpack(fixed)
+        name_length, extra_length = lengths
         tail = read(name_length + extra_length, offset + _LOCAL.size)
         name, extra = tail[:name_length], tail[name_length:]
         if _SEE_ZIP64 in (compressed, size):
             compressed, size = _zip64_sizes(extra, compressed, size)
         data = offset + _LOCAL.size + name_length + extra_length
-        return cls(flags, method, crc, compressed, size, name, extra, data)
+        return cls(version, flags, method, crc, compressed, size, name, extra, data)
 
     @property
     def open_sizes(self) -> bool:
@@ -70,14 +74,14 @@ class LocalHeader(NamedTuple):
         codec = "utf-8" if info.flag_bits & _UTF8_FLAG or ascii_ else "cp437"
         here = self.flags, self.method, self.crc, self.compressed_size, self.size
         there = info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size
-        if here == there and self.name == info.orig_filename.encode(codec):
+        if here == there and self.name == info.orig_filename.encode(codec) and self.version <= NEWEST:
             return []
-        found = []
+        found = [f"version {self.version} is needed"] if self.version > NEWEST else []
         if self.name != info.orig_filename.encode(codec):
             found.append(f"name {self.name.decode(codec, 'replace')!r}")
         if self.method != info.compress_type:
             found.append(f"compression method {self.method}")
-        if self.flags & ~_DESCRIPTOR_FLAG != info.flag_bits & ~_DESCRIPTOR_FLAG:
+        if self.flags != info.flag_bits:
             found.append(f"flags {self.flags:#x}")
         # Before a data descriptor these may be left open.
         unknown = (0, _SEE_ZIP64) if self.flags & _DESCRIPTOR_FLAG else ()

@@ -36,7 +36,7 @@ class WheelName:
             raise InvalidInput(Problem("not a wheel file name: it holds a directory", filename))
         try:
             utils.parse_wheel_filename(filename)
-        except utils.InvalidWheelFilename as error:
+        except ValueError as error:  # as InvalidWheelFilename is, and what int says to thousands of digits
             raise InvalidInput(Problem(f"not a wheel file name: {error}", filename)) from error
         distribution, version, *build, python, abi, platform = filename[: -len(".whl")].split("-")
         sets = (tuple(tag_set.split(".")) for tag_set in (python, abi, platform))
@@ -125,7 +125,7 @@ def accepting(pairs: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
 
 _PLATFORM = re.compile(
     r"(?P<legacy>manylinux(?:1|2010|2014))_(?P<legacy_machine>\w+)"
-    r"|(?P<libc>manylinux|musllinux)_(?P<major>\d+)_(?P<minor>\d+)_(?P<libc_machine>\w+)"
+    r"|(?P<libc>manylinux|musllinux)_(?P<major>[0-9]{1,4})_(?P<minor>[0-9]{1,4})_(?P<libc_machine>\w+)"
     r"|linux_(?P<machine>\w+)"
 )
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}  # PEP 600

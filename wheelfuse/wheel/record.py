@@ -67,8 +67,6 @@ def parse_record(content: bytes) -> tuple[RecordEntry, ...]:
     problems: list[Problem] = []
     entries: dict[str, RecordEntry] = {}
     for number, row in enumerate(_rows(content), 1):
-        if not row:
-            continue
         if len(problems) == _MANY:
             problems.append(
                 Problem(f"RECORD was not read from line {number} on: it cannot be trusted anyway")

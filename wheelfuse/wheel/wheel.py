@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
+from wheelfuse.wheel.installing import SCHEMES, misplaced, parse_scripts
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.portability import unportable
@@ -126,6 +127,7 @@ def statements(archive: Archive) -> Statements:
     if record is not None:
         problems += _record_problems(archive, dist_info, members, record)
     problems += _symlink_problems(archive, members)
+    problems += _installing_problems(archive, dist_info, members)
     if metadata is not None:
         problems += _metadata_problems(archive, name, f"{dist_info}/METADATA", metadata)
         problems += _requires_python_problems(archive, f"{dist_info}/METADATA", metadata)
@@ -195,6 +197,28 @@ def _symlink_problems(archive: Archive, members: Mapping[str, Member]) -> Iterat
             destination = archive.read(member).decode("utf-8", "replace") if member.size < 4096 else "/"
             if symlink_escapes(member.path, destination):
                 yield archive.problem(f"symbolic link out of the wheel, to {destination[:80]!r}", member.path)
+
+
+def _installing_problems(
+    archive: Archive, dist_info: str, members: Mapping[str, Member]
+) -> Iterator[Problem]:
+    """What not all installers install, or not alike."""
+    data = f"{dist_info.removesuffix('.dist-info')}.data"
+    for path in misplaced(members, dist_info):
+        yield archive.problem(f"installers know {data} and no other, with {', '.join(SCHEMES)} in it", path)
+    entry_points = f"{dist_info}/entry_points.txt"
+    if entry_points not in members:
+        return
+    try:
+        _refuse_enormous(archive, "entry_points.txt", members[entry_points])
+        names = parse_scripts(archive.read(members[entry_points]))
+    except InvalidInput as error:
+        yield from (archive.problem(p.what, p.member or entry_points, p.todo) for p in error.problems)
+        return
+    scripts = f"{data}/scripts/"
+    for name in sorted(name for name in names if scripts + name in members):
+        what = "also an entry point: installers disagree on which one is installed"
+        yield archive.problem(what, scripts + name)
 
 
 def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:

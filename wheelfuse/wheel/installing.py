@@ -1,0 +1,51 @@
+"""What some installers refuse, or do otherwise than others, although the wheel says nothing untrue.
+
+Sources: PEP 427 ("The .data directory"), the entry points specification, and what installer, pip and uv do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from wheelfuse.errors import InvalidInput
+
+SCHEMES = ("data", "headers", "platlib", "purelib", "scripts")
+"""The directories of ``.data``."""
+
+_SCRIPTS = ("console_scripts", "gui_scripts")
+_CALLABLE = re.compile(r"[\w.-]+ *: *[\w.-]+ *(?:\[.*\] *)?")
+
+
+def misplaced(paths: Iterable[str], dist_info: str) -> Iterator[str]:
+    """The files of a ``.data`` directory that is not this wheel's, or of none of the directories that it has:
+    one installer refuses them, another takes them for files of the package."""
+    data = f"{dist_info.removesuffix('.dist-info')}.data"
+    for path in paths:
+        top, *directories = path.split("/")[:-1] or [""]
+        if top.endswith(".data") and (top != data or not {*directories[:1]} & {*SCHEMES}):
+            yield path
+
+
+def parse_scripts(content: bytes) -> frozenset[str]:
+    """The names of the programs that ``entry_points.txt`` asks for.
+
+    Raises:
+        InvalidInput: it is not UTF-8 or no INI file, a name is a path, or what a program is to call is nothing that
+            can be called.
+    """
+    from configparser import ConfigParser, Error  # few wheels have entry points
+
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(content.decode(), "entry_points.txt")
+    except (UnicodeDecodeError, Error) as error:
+        raise InvalidInput(f"installers cannot read it: {' '.join(str(error).split())[:200]}") from error
+    found = {name: value for group in _SCRIPTS if group in parser for name, value in parser.items(group)}
+    for name, value in found.items():
+        if "/" in name or "\\" in name or name in ("", ".", ".."):
+            raise InvalidInput(f"{name[:100]!r} is no name of a program")
+        if not _CALLABLE.fullmatch(value):
+            raise InvalidInput(f"{name} is to call {value[:100]!r}, which is not 'module:function'")
+    return frozenset(found)
