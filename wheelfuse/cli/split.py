@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
+from wheelfuse.cli.terminal import echo, echo_for_programs
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
 
@@ -33,9 +32,9 @@ def command(
     with refusals("split", as_json=as_json):
         wheels = split(fused, directory, parse_targets(targets), force=force)
     if as_json:
-        click.echo(json.split_to_json(wheels))
+        echo(json.split_to_json(wheels))
     elif quiet:
         for wheel in wheels:
-            click.echo(str(wheel.path))
+            echo_for_programs(str(wheel.path))
     else:
-        click.echo(text.split_report(wheels), nl=False, color=color(sys.stdout))
+        echo(text.split_report(wheels))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from wheelfuse.report.audit_parts import count, printable, python, pythons
+from wheelfuse.escape import printable
+from wheelfuse.report.audit_parts import count, python, pythons
 from wheelfuse.report.lines import rendered
 from wheelfuse.target import Target
 from wheelfuse.verifying.results import Outcome, Result, Trial, Verification, VerifiedWheel
