@@ -40,6 +40,9 @@ of them (``@name``, ``a@b.c``, ``#1``) is an element of its own besides, which n
 _LINK = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 """What makes a link of an address that is not marked up as one (GitHub Flavored Markdown, 6.9)."""
 
+_BLOCK = re.compile(r"[-+=\s]|\d+[.)]")
+"""What begins a list, a rule, a heading or code where a line begins (4 and 5)."""
+
 _WORDS = {"yes": "yes", "yes*": r"yes\*", "NO": "**NO**", "-": "-", "?": "?"}
 
 
@@ -74,7 +77,8 @@ def audit_to_markdown(report: Report, rules: Sequence[Entry], *, roads: bool = F
 
 def text(value: str) -> str:
     """*value* as text in which nothing is markup, neither of Markdown nor of HTML, also within a table."""
-    return _LINK.sub(r"<span>\g<0></span>", printable(value).translate(_MARKUP))
+    marked = _LINK.sub(r"<span>\g<0></span>", printable(value).translate(_MARKUP))
+    return f"&#{ord(marked[0])};{marked[1:]}" if _BLOCK.match(marked) else marked
 
 
 def code(value: str) -> str:
