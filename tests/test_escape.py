@@ -99,7 +99,7 @@ def test_a_problem_as_text_is_harmless_and_has_the_lines_that_it_should(
 @settings(max_examples=60, deadline=None)
 def test_words_for_a_shell_are_what_they_were_when_pasted(words: list[str]) -> None:
     line = shell_line(words)
-    shown = str(Problem("x", todo=line)).removeprefix("x\n    ")
+    shown = without_orders(harmless(str(Problem("x", todo=line)))).removeprefix("x\n    ")
     assert forbidden(line) == []
     assert shown == line  # the text around it does not change it
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {shown}"], capture_output=True, check=True, env={})

@@ -88,9 +88,9 @@ def shell_word(text: str, *, quotes: bool = False) -> str:
     Words that need no quotes have some if *quotes* says so.
 
     The latter is POSIX.1-2024, 2.2.4, and in bash, zsh, ksh and busybox since long; its octal escapes are bytes, and
-    `printable` leaves them alone.
+    `printable` and `without_orders` leave them alone.
     """
-    if printable(text) == text:
+    if without_orders(printable(text)) == text:
         word = shlex.quote(text)
         return f"'{word}'" if quotes and word == text else word
     return f"$'{''.join(map(_octal, text))}'"
@@ -124,6 +124,6 @@ def _without_control(text: str) -> str:
 
 
 def _octal(character: str) -> str:
-    if character not in "'\\" and _is_plain(character):
+    if character not in "'\\#:" and _is_plain(character):
         return character
     return "".join(f"\\{byte:03o}" for byte in as_bytes(character))
