@@ -13,8 +13,8 @@ from wheelfuse.escape import printable, printable_lines
 class Problem:
     """One thing that is wrong: in which wheel, in which member of it, what it is, and what to do about it.
 
-    The fields are as they are: names in them may hold anything. As text all of it is `printable`, with the line
-    breaks of *what* and *todo*.
+    The fields are as they are: names in them may hold anything. As text they are `printable`, *what* and *todo* with
+    their line breaks.
     """
 
     what: str

@@ -4,7 +4,8 @@ Names of files, members, symbols and libraries, fields of METADATA and output of
 input. They can hold what a terminal obeys (ECMA-48 control functions), what turns text around (Unicode Bidirectional
 Algorithm, UAX #9), what cannot be seen, and what a CI system takes for an order (``::error::``). Three rules:
 
-- JSON documents hold names as they are; all else that is shown goes through `printable`, once.
+- JSON documents hold names as they are. For people a name goes through `printable`, once, and what has lines, or
+  quotes names already, through `printable_lines`.
 - Markdown, SARIF, JUnit and annotations add the escapes of their format, each in its module of ``report/``.
 - What is printed goes through `harmless` and `without_orders` last, whatever it is (``cli/terminal.py``).
 """
@@ -55,8 +56,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The lines of *text*, each `printable`, those after the first indented: none can pass for one of wheelfuse."""
-    first, *rest = map(printable, text.split("\n"))
+    """What may have lines, such as a sentence with the end of a log below it, with no control character in them.
+
+    Lines after the first are indented: none can pass for one of wheelfuse. No backslash is doubled, which would spoil
+    source text and names that stand quoted in it (``!r``).
+    """
+    first, *rest = harmless(text).split("\n")
     return "\n".join((first, *(line if line.startswith("    ") else f"    {line}" for line in rest)))
 
 

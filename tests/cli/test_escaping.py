@@ -111,7 +111,7 @@ def seen(*arguments: object, **env: str) -> str:
 
 def pasted(text: str) -> list[str]:
     """The --resolve options of a message, as a shell reads them."""
-    line = " ".join(re.findall(r"^ +(--resolve .*?=newest')", text, re.MULTILINE))
+    line = " ".join(re.findall(r"^ +(--resolve .*?=(?:newest|keep)')", text, re.MULTILINE))
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True, env={})
     return done.stdout.decode().split("\0")[:-1]
 
@@ -131,10 +131,12 @@ def test_a_merge_that_is_refused_and_the_lines_that_settle_it(wheels: list[Path]
     shown = printable(UNSEEN.partition("[")[0])  # as a glob, in which brackets have brackets
     assert shown in text and shown in seen("merge", *wheels, "-o", tmp_path, COLUMNS="1000")
     document = valid("merge", wheelfuse("merge", *wheels, "-o", tmp_path, "--json").stdout)
-    assert f"pkg/{UNSEEN}.txt" in [conflict["path"] for conflict in document["conflicts"]]
+    glob = f"pkg/{UNSEEN.replace('[', '[[]')}.txt"
+    assert glob in [error["member"] for error in document["errors"]]
     rules = pasted(text)
-    assert f"pkg/{UNSEEN.replace('[', '[[]')}.txt=newest" in rules
-    assert wheelfuse("merge", *wheels, "-o", tmp_path, *rules).returncode == 0
+    assert f"{glob}=newest" in rules
+    done = wheelfuse("merge", *wheels, "-o", tmp_path, *rules)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--json",), ("--dry-run", "--json"), ("-q",)])

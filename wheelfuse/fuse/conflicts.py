@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from wheelfuse.abi.modules import is_tagged_bytecode
 from wheelfuse.errors import Problem
-from wheelfuse.escape import shell_word
+from wheelfuse.escape import printable, shell_word
 from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.model import Conflict, Group, Original
 from wheelfuse.fuse.resolvers.sources import is_importable_source
@@ -44,10 +44,10 @@ def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[
     globs = list(_globs(paths, differing))
     lines = [first.reason]
     if len(globs) > 1:
-        lines += [f"    {glob}" for glob in globs[:_MOST_PATHS]]
+        lines += [f"    {printable(glob)}" for glob in globs[:_MOST_PATHS]]
         lines += [f"    and {len(globs) - _MOST_PATHS} more"] if len(globs) > _MOST_PATHS else []
     elif len(paths) > 1:
-        names = ", ".join(posixpath.basename(path) for path in paths[:3])
+        names = ", ".join(printable(posixpath.basename(path)) for path in paths[:3])
         lines.append(f"    {len(paths)} files: {names}{', ...' if len(paths) > 3 else ''}")
     lines += [f"    {'in' if group.present else 'not in'} {group}" for group in first.groups]
     lines += [f"    {line}".rstrip() for line in first.details]
