@@ -38,6 +38,7 @@ from wheelfuse.fuse.model import Conflict, Fate, Group, Loss, Lost, Resolution
 from wheelfuse.fuse.split import SplitWheel
 from wheelfuse.fuse.stripping import Stripping
 from wheelfuse.report.audit_formats import audit_as
+from wheelfuse.report.audit_markdown import text as text_in_markdown
 from wheelfuse.report.audit_text import audit_summary
 from wheelfuse.report.build_live import JobTable
 from wheelfuse.report.build_text import event_line
@@ -352,3 +353,9 @@ def test_conflicts(outcome: wheelfuse.MergeOutcome, name: str, more: str) -> Non
     assert forbidden(shown) == [] and orders(without_orders(shown)) == []
     assert tight(printable_lines(more)) in tight(shown)
     assert all(line.startswith("    ") for line in shown.split("\n")[1:])
+
+
+@pytest.mark.parametrize("start", ["--", "- x", "+ x", "= x", "1. x", "12) x", "    x", "\t- x"])
+def test_no_name_begins_a_block_of_markdown(start: str) -> None:
+    page = cmarkgfm.github_flavored_markdown_to_html(f"- {text_in_markdown(start)}", Options.CMARK_OPT_UNSAFE)
+    assert {tag for tag, _ in Elements(page).found} <= {"ul", "li", "span"}
