@@ -15,13 +15,14 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "glob", "target", "workers"})
+BASE = frozenset({"content", "errors", "escape", "glob", "target", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
     "content": frozenset({"workers"}),
-    "errors": frozenset(),
+    "errors": frozenset({"escape"}),
+    "escape": frozenset(),
     "glob": frozenset(),
     "target": frozenset({"errors"}),
     "workers": frozenset(),

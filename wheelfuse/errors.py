@@ -6,10 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from wheelfuse.escape import printable, printable_lines
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: in which wheel, in which member of it, what it is, and what to do about it."""
+    """One thing that is wrong: in which wheel, in which member of it, what it is, and what to do about it.
+
+    The fields are as they are: names in them may hold anything. As text they are `printable`, *what* and *todo* with
+    their line breaks.
+    """
 
     what: str
     wheel: str = ""
@@ -17,9 +23,10 @@ class Problem:
     todo: str = ""
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.wheel, self.member) if part)
-        text = f"{where}: {self.what}" if where else self.what
-        return f"{text}\n    {self.todo}" if self.todo else text
+        text = ": ".join(
+            (*(printable(part) for part in (self.wheel, self.member) if part), printable_lines(self.what))
+        )
+        return f"{text}\n    {printable_lines(self.todo)}" if self.todo else text
 
 
 class WheelfuseError(Exception):

@@ -201,7 +201,7 @@ def test_markdown_has_no_markup_from_inputs(make: Any) -> None:
     import html
 
     made = make("<b>|`*_[x](y)~#1 @me\n\\ &amp; \x1b")
-    inner = made.removeprefix("<code>").removesuffix("</code>")
+    inner = re.sub(r"</?span>", "", made.removeprefix("<code>").removesuffix("</code>"))
     assert not re.search(r"[\\`*_\[\]|~<>@\n]|&(?!#\d+;)|(?<!&)#", inner)
     assert html.unescape(inner) == "<b>|`*_[x](y)~#1 @me\\n\\ &amp; \\x1b"
 

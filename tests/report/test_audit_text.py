@@ -23,7 +23,7 @@ from tests.report.audits import (
 from wheelfuse.auditing.finding import Severity
 from wheelfuse.auditing.report import Answer, Report
 from wheelfuse.auditing.subject import Kind
-from wheelfuse.report.audit_parts import printable, pythons, row_groups, verdict, versions
+from wheelfuse.report.audit_parts import pythons, row_groups, verdict, versions
 from wheelfuse.report.audit_text import audit_report, audit_summary
 from wheelfuse.target import ALL_TARGETS, Target
 
@@ -283,11 +283,3 @@ def test_ranges_of_cpythons() -> None:
         pythons(map(Target.parse, ("cp314t", "cp39", "cp310", "cp311", "cp313t")))
         == "3.9 to 3.11, 3.13t, 3.14t"
     )
-
-
-@pytest.mark.parametrize("given, text", [
-    ("plain", "plain"), ("\x1b[31m", r"\x1b[31m"), ("a\nb\r\t", r"a\nb\r\t"), ("\u202e", r"\u202e"),
-    ("caf\u00e9", "caf\u00e9"), ("\udcff", r"\udcff"), ("\x7f\x9b", r"\x7f\x9b"),
-])  # fmt: skip
-def test_printable(given: str, text: str) -> None:
-    assert printable(given) == text

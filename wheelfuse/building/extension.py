@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -30,6 +29,7 @@ from wheelfuse.building.toolchain import find_cache, find_cuda, find_cxx
 from wheelfuse.building.torch import INSTALL, Torch
 from wheelfuse.building.torch import find as find_torch
 from wheelfuse.errors import JobFailed, Problem, UsageError
+from wheelfuse.escape import shell_line
 from wheelfuse.interpreters.matrix import Matrix, assign
 from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
@@ -90,7 +90,7 @@ def compile_extension(
         path.chmod(0o755)
     return CompiledExtension(
         path, tools.interpreter.target, len(data), hashlib.sha256(data).hexdigest(),
-        time.monotonic() - begun, tuple(shlex.join(command.words) for command in commands), report,
+        time.monotonic() - begun, tuple(shell_line(command.words) for command in commands), report,
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _failed(command: Command, done: Finished) -> Problem:
     program = Path(command.words[0]).name
     cause = diagnosis(done.output)
     first = f"{cause}: {program} {done.why()}" if cause else f"{program} {done.why()}"
-    return Problem("\n".join([first, *shown]), command.subject, todo=shlex.join(command.words))
+    return Problem("\n".join([first, *shown]), command.subject, todo=shell_line(command.words))
 
 
 def _audited(built: Path, path: Path, tools: Toolchain, options: ExtensionOptions, scratch: Path) -> Report:

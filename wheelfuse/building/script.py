@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 
 from wheelfuse.building.plan import Job, Plan
+from wheelfuse.escape import shell_line, shell_word
 from wheelfuse.interpreters.environments import Environment, creation, installation
 from wheelfuse.processes import steering
 
@@ -23,30 +23,30 @@ def commands(plan: Plan, job: Job) -> tuple[str, ...]:
 def _commands(plan: Plan, job: Job) -> Iterator[str]:
     assert job.interpreter
     directory, variables = plan.setup.directory, [f"{name}={value}" for name, value in job.variables.items()]
-    prefix = shlex.join(["env", *(f"-u{name}" for name in steering()), *variables])
+    prefix = shell_line(["env", *(f"-u{name}" for name in steering()), *variables])
     yield _copying(plan, job)
-    yield shlex.join(["mkdir", "-p", str(job.output)])
+    yield shell_line(["mkdir", "-p", str(job.output)])
     if plan.options.isolation:
         environment = Environment(job.environment, plan.python(job))
         prefix = f"{prefix} {_activation(environment)}"
-        yield shlex.join(creation(job.interpreter.path, job.environment))
+        yield shell_line(creation(job.interpreter.path, job.environment))
         if requirements := plan.project.requirements(plan.options.skip_requirements):
-            yield shlex.join(installation(environment, requirements))
-        yield f"{prefix} {shlex.join(plan.backend_command('requires', job))}"
-        yield shlex.join(installation(environment, ["-r", str(job.wanted)]))
-    yield f"{prefix} {shlex.join(plan.backend_command('wheel', job))}"
-    yield f"mv {shlex.quote(str(job.output))}/*.whl {shlex.quote(str(directory))}"
-    yield shlex.join(["rm", "-rf", str(plan.setup.work)])
+            yield shell_line(installation(environment, requirements))
+        yield f"{prefix} {shell_line(plan.backend_command('requires', job))}"
+        yield shell_line(installation(environment, ["-r", str(job.wanted)]))
+    yield f"{prefix} {shell_line(plan.backend_command('wheel', job))}"
+    yield f"mv {shell_word(str(job.output))}/*.whl {shell_word(str(directory))}"
+    yield shell_line(["rm", "-rf", str(plan.setup.work)])
 
 
 def _copying(plan: Plan, job: Job) -> str:
     project = plan.source.root / plan.source.project
     options = ["--without", str(plan.setup.directory), *(["--all-files"] if plan.options.all_files else [])]
-    return shlex.join(
+    return shell_line(
         [sys.executable, "-m", "wheelfuse.building.source", *options, str(project), str(job.sources)]
     )
 
 
 def _activation(environment: Environment) -> str:
-    active = shlex.join([f"VIRTUAL_ENV={environment.directory}", "PYTHONNOUSERSITE=1"])
-    return f'PATH={shlex.quote(str(environment.python.parent))}:"$PATH" {active}'
+    active = shell_line([f"VIRTUAL_ENV={environment.directory}", "PYTHONNOUSERSITE=1"])
+    return f'PATH={shell_word(str(environment.python.parent))}:"$PATH" {active}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -12,7 +13,8 @@ from contextlib import contextmanager, suppress
 import click
 
 from wheelfuse import __version__
-from wheelfuse.errors import WheelfuseError
+from wheelfuse.cli.terminal import complain, echo
+from wheelfuse.errors import Problem, WheelfuseError
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -76,19 +78,20 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        error.show(shown := io.StringIO())
+        echo(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except WheelfuseError as error:
-        show_error(error)
+        complain(error.problems)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         _abandon_stdout()
         sys.exit(141)
     except OSError as error:
         _abandon_stdout()
-        click.echo(f"error: {_told(error)}", err=True)
+        complain([Problem(_told(error))])
         sys.exit(CannotWrite.exit_code)
     sys.exit(code or 0)
 
@@ -126,22 +129,10 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
         if as_json:
             from wheelfuse.report.document import dumped, refusal_document
 
-            click.echo(dumped(refusal_document(command, refusal)))
+            echo(dumped(refusal_document(command, refusal)))
         raise
 
 
 def _told(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
-
-
-def show_error(error: WheelfuseError) -> None:
-    """All problems on stderr, one after another."""
-    for problem in error.problems:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=color(sys.stderr))
-        click.echo(str(problem), err=True)
-
-
-def color(stream: object) -> bool:
-    """Whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
-    return not os.environ.get("NO_COLOR") and bool(getattr(stream, "isatty", lambda: False)())

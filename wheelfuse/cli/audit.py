@@ -22,11 +22,12 @@ from wheelfuse.auditing.options import (
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.rules import entries
 from wheelfuse.auditing.runner import applied_rules
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import limit_options
-from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
+from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.wheel.limits import Limits
 from wheelfuse.wheel.writer import replacing
@@ -45,7 +46,7 @@ def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None
         from wheelfuse.report.rules_text import rules_table
 
         table = rules_table(entries(), width=width(), color=color(sys.stdout))
-        click.echo(table, nl=False, color=color(sys.stdout))
+        echo(table)
         context.exit()
 
 
@@ -190,10 +191,8 @@ def command(
 
                 symbols = sum(sum(kinds.values()) for kinds in counts.values())
                 if not quiet:
-                    click.echo(
-                        f"{new_baseline}: {count(symbols, 'symbol')} in {count(len(counts), 'file')}",
-                        err=True,
-                    )
+                    told = f"{count(symbols, 'symbol')} in {count(len(counts), 'file')}"
+                    echo(f"{printable(new_baseline)}: {told}", err=True)
                 return 0
             report = audit(
                 inputs, options, installed=installed, python=python, with_=with_, project=project,
@@ -271,5 +270,4 @@ def _show(
         text = audit_as(name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads)
     else:
         return
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False, color=colored)
+    echo(text, orders=name == "github")

@@ -18,10 +18,10 @@ from wheelfuse.building.api import BuildOutcome, plan_build, run_plan
 from wheelfuse.building.jobs import JobEvent
 from wheelfuse.building.options import BuildOptions, parse_config_settings
 from wheelfuse.building.plan import Plan
-from wheelfuse.cli import color, refusals, show_error
+from wheelfuse.cli import refusals
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import json_option, matrix_options, python_option, torch_python_option
-from wheelfuse.cli.terminal import live_output, note, warn, width
+from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, live_output, note, warn, width
 from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions
@@ -140,7 +140,7 @@ def command(
     fused = _fused(outcome, project, output or "dist", force) if fuse and not error else Fused()
     _show(outcome, fused, as_json=as_json, quiet=quiet)
     if refusal := error or fused.refusal:
-        show_error(refusal)
+        complain(refusal.problems)
         return refusal.exit_code
     return fused.report.exit_code if fused.report else 0
 
@@ -158,7 +158,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     else:
         from wheelfuse.report.build_text import event_line
 
-        yield lambda event: click.echo(line, err=True) if (line := event_line(event)) else None
+        yield lambda event: echo(line, err=True) if (line := event_line(event)) else None
 
 
 def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:
@@ -187,11 +187,11 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
     from wheelfuse.report.build_text import plan_text
 
     problems = [absent(row) for row in plan.pythons.rows if not row.interpreter]
-    click.echo(plan_to_json(plan, problems) if as_json else plan_text(plan))
+    echo(plan_to_json(plan, problems) if as_json else plan_text(plan))
     if not problems:
         return 0
-    show_error(error := JobFailed(problems))
-    return error.exit_code
+    complain(problems)
+    return JobFailed.exit_code
 
 
 def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) -> None:
@@ -200,7 +200,7 @@ def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) ->
     elif quiet:
         merged = fused.merge.written if fused.merge else None
         for path in [merged.path] if merged else [job.wheel for job in outcome.jobs if job.wheel]:
-            click.echo(str(path))
+            echo_for_programs(str(path))
     else:
         _show_text(outcome, fused)
 
@@ -211,15 +211,15 @@ def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
     from wheelfuse.report.build_text import build_report
 
     colored = color(sys.stdout)
-    click.echo(build_report(outcome, color=colored), nl=False, color=colored)
+    echo(build_report(outcome, color=colored))
     if fused.merge:
         warn(fused.merge.warnings)
         report = text.merge_report(fused.merge, width=width(), color=colored)
-        click.echo(f"\n{report}", nl=False, color=colored)
+        echo(f"\n{report}")
     if fused.report and fused.options:
         rules = applied_rules(fused.options)
         found = audit_as("text", fused.report, rules, width=width(), color=colored)
-        click.echo(f"\n{found}", nl=False, color=colored)
+        echo(f"\n{found}")
 
 
 def _show_json(outcome: BuildOutcome, fused: Fused) -> None:
@@ -235,4 +235,4 @@ def _show_json(outcome: BuildOutcome, fused: Fused) -> None:
     rules = applied_rules(fused.options) if fused.options else ()
     audited = audit_document(fused.report, rules) if fused.report else None
     problems = error.problems if error else ()
-    click.echo(build_to_json(outcome, problems, merge=merged, audit=audited))
+    echo(build_to_json(outcome, problems, merge=merged, audit=audited))

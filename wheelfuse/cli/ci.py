@@ -10,7 +10,7 @@ import click
 from wheelfuse.cli import refusals
 from wheelfuse.cli.matrix import stated_matrix
 from wheelfuse.cli.options import matrix_options, project_option
-from wheelfuse.cli.terminal import note
+from wheelfuse.cli.terminal import echo_for_programs, note
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, matrix, parse_pythons
 from wheelfuse.pipelines import buildkite, github, gitlab
@@ -79,7 +79,7 @@ def command(
     if output:
         _write(output, text, force=force)
     else:
-        click.echo(text, nl=False)
+        echo_for_programs(text)
 
 
 def _read(path: Path, given: MatrixOptions) -> Project:

@@ -9,9 +9,9 @@ import click
 
 from wheelfuse.building.commands import ExtensionOptions
 from wheelfuse.building.extension import CompiledExtension, compile_extension
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
 from wheelfuse.cli.options import json_option, torch_python_option
-from wheelfuse.cli.terminal import width
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, width
 
 
 @click.command("compile", no_args_is_help=True)
@@ -147,11 +147,11 @@ def _show(compiled: CompiledExtension, *, as_json: bool, verbose: bool, quiet: b
     if as_json:
         from wheelfuse.report.compile_json import compiled_to_json
 
-        click.echo(compiled_to_json(compiled))
+        echo(compiled_to_json(compiled))
     elif quiet:
-        click.echo(str(compiled.path))
+        echo_for_programs(str(compiled.path))
     else:
         from wheelfuse.report.compile_text import compiled_report
 
         text = compiled_report(compiled, width=width(), color=color(sys.stdout), verbose=verbose)
-        click.echo(text, nl=False, color=color(sys.stdout))
+        echo(text)

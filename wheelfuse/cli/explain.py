@@ -8,8 +8,7 @@ import sys
 import click
 
 from wheelfuse.auditing.rules import Entry, entries
-from wheelfuse.cli import color
-from wheelfuse.cli.terminal import width
+from wheelfuse.cli.terminal import color, echo, width
 from wheelfuse.errors import Problem, UsageError
 
 
@@ -24,7 +23,7 @@ def command(codes: tuple[str, ...]) -> None:
 
     colored = color(sys.stdout)
     texts = [explanation(find(code), width=width(), color=colored) for code in codes]
-    click.echo("\n".join(texts), nl=False, color=colored)
+    echo("\n".join(texts))
 
 
 def find(code: str) -> Entry:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.cli import color, refusals, show_error
+from wheelfuse.cli import refusals
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import limit_options
-from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, names, progress, warn, width
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
@@ -130,7 +130,7 @@ def command(
             )  # fmt: skip
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
-        show_error(refusal)
+        complain(refusal.problems)
         sys.exit(refusal.exit_code)
 
 
@@ -148,13 +148,9 @@ def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
     warn(() if quiet else outcome.warnings)
     written = outcome.written
     if as_json:
-        click.echo(json.outcome_to_json(outcome))
+        echo(json.outcome_to_json(outcome))
     elif quiet:
         if written:
-            click.echo(str(written.path))
+            echo_for_programs(str(written.path))
     else:
-        click.echo(
-            text.merge_report(outcome, width=width(), color=color(sys.stdout)),
-            nl=False,
-            color=color(sys.stdout),
-        )
+        echo(text.merge_report(outcome, width=width(), color=color(sys.stdout)))

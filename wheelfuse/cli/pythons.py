@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
 from wheelfuse.cli.matrix import stated_matrix
 from wheelfuse.cli.options import matrix_options, project_option, python_option
-from wheelfuse.cli.terminal import live_output, note, warn, width
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.api import located, require_all
 from wheelfuse.interpreters.formats import FORMATS, OF_INTERPRETERS, OF_TARGETS, cmake
@@ -68,7 +68,7 @@ def command(
                     "have no meaning for it"
                 )
             note(targets.notes)
-            click.echo(OF_TARGETS[form](targets.targets), nl=False)
+            echo_for_programs(OF_TARGETS[form](targets.targets))
             return
         found = located(targets, extra=extra, provision=provision, on_output=live_output())
         if form in OF_INTERPRETERS:
@@ -96,4 +96,4 @@ def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
             if form == "cmake"
             else OF_INTERPRETERS[form](found.interpreters)
         )
-    click.echo(text, nl=False, color=color(sys.stdout))
+    (echo if form in ("json", "text") else echo_for_programs)(text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 import click
 
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
 from wheelfuse.cli.options import limit_options
+from wheelfuse.cli.terminal import echo, echo_for_programs
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
 from wheelfuse.wheel.limits import Limits
@@ -44,9 +44,9 @@ def command(
         bounds = Limits.from_table(limits, "the command line:")
         wheels = split(fused, directory, parse_targets(targets), force=force, limits=bounds)
     if as_json:
-        click.echo(json.split_to_json(wheels))
+        echo(json.split_to_json(wheels))
     elif quiet:
         for wheel in wheels:
-            click.echo(str(wheel.path))
+            echo_for_programs(str(wheel.path))
     else:
-        click.echo(text.split_report(wheels), nl=False, color=color(sys.stdout))
+        echo(text.split_report(wheels))

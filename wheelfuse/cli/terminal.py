@@ -1,7 +1,8 @@
-"""What commands read from and show on a terminal."""
+"""What commands read from and show on a terminal: nothing else in wheelfuse prints."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -9,8 +10,8 @@ from contextlib import contextmanager
 
 import click
 
-from wheelfuse.cli import color
 from wheelfuse.errors import Problem
+from wheelfuse.escape import as_bytes, harmless, printable, without_orders
 
 
 def names(given: Iterable[str]) -> list[str]:
@@ -22,6 +23,35 @@ def names(given: Iterable[str]) -> list[str]:
         else:
             found.append(name)
     return found
+
+
+def color(stream: object) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and bool(getattr(stream, "isatty", lambda: False)())
+
+
+def echo(text: str, *, err: bool = False, orders: bool = False) -> None:
+    """Print *text*, with a line break at its end, on standard output or standard error; the only way to do so.
+
+    Names in it were made `printable` before. What slipped through is here: nothing but the colours of reports, on a
+    terminal, begins with ESC; no line is an order to a CI system, unless *orders* says that it shall be; and what the
+    encoding of the stream cannot hold is escaped.
+    """
+    stream = sys.stderr if err else sys.stdout
+    colored = color(stream)
+    text = harmless(text.removesuffix("\n"), styles=colored)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = (text if orders else without_orders(text)).encode(encoding, "backslashreplace").decode(encoding)
+    click.echo(text, err=err, color=colored)
+
+
+def echo_for_programs(text: str) -> None:
+    """Print *text* as it is on standard output, for a program to read: paths have their bytes. A terminal is none."""
+    if sys.stdout.isatty():
+        echo(text)
+    else:
+        exact = hasattr(sys.stdout, "buffer")  # not where a caller put something else in its place
+        click.echo(as_bytes(text) if exact else text, nl=not text.endswith("\n"))
 
 
 def width() -> int:
@@ -44,7 +74,10 @@ def progress(
 
 
 def live_output() -> Callable[[bytes], None] | None:
-    """Where a program that wheelfuse runs may print while it works: a terminal; None in a log or a pipe."""
+    """Where uv may print while it fetches an interpreter: a terminal; None in a log or a pipe.
+
+    It is uv itself that draws there, and no code of a project.
+    """
     if not sys.stderr.isatty():
         return None
     return lambda data: click.echo(data, nl=False, err=True)
@@ -53,11 +86,21 @@ def live_output() -> Callable[[bytes], None] | None:
 def note(notes: Iterable[str]) -> None:
     """What was assumed, on stderr."""
     for text in notes:
-        click.echo(f"note: {text}", err=True)
+        echo(f"note: {printable(text)}", err=True)
 
 
 def warn(warnings: Iterable[Problem]) -> None:
     """What deserves attention, on stderr."""
     for warning in warnings:
-        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=color(sys.stderr))
-        click.echo(str(warning), err=True)
+        _tell("warning: ", "yellow", warning)
+
+
+def complain(problems: Iterable[Problem]) -> None:
+    """What is wrong, on stderr."""
+    for problem in problems:
+        _tell("error: ", "red", problem)
+
+
+def _tell(word: str, hue: str, problem: Problem) -> None:
+    shown = click.style(word, fg=hue, bold=True) if color(sys.stderr) else word
+    echo(f"{shown}{problem}", err=True)

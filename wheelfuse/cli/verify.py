@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.cli import color, refusals
+from wheelfuse.cli import refusals
 from wheelfuse.cli.options import json_option, limit_options
-from wheelfuse.cli.terminal import names, progress, warn, width
+from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.options import parse_missing
 from wheelfuse.interpreters.search import parse_python
@@ -138,9 +138,9 @@ def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
         warn(map(Problem, outcome.warnings))
     colored = color(sys.stdout)
     if as_json:
-        click.echo(verify_json.verification_to_json(outcome))
+        echo(verify_json.verification_to_json(outcome))
     elif quiet:
-        click.echo(verify_text.verification_summary(outcome, color=colored), nl=False, color=colored)
+        echo(verify_text.verification_summary(outcome, color=colored))
     else:
         text = verify_text.verification_report(outcome, width=width(), color=colored)
-        click.echo(text, nl=False, color=colored)
+        echo(text)

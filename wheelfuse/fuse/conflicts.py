@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from wheelfuse.abi.modules import is_tagged_bytecode
 from wheelfuse.errors import Problem
+from wheelfuse.escape import printable, shell_word
 from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.model import Conflict, Group, Original
 from wheelfuse.fuse.resolvers.sources import is_importable_source
@@ -43,10 +44,10 @@ def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[
     globs = list(_globs(paths, differing))
     lines = [first.reason]
     if len(globs) > 1:
-        lines += [f"    {glob}" for glob in globs[:_MOST_PATHS]]
+        lines += [f"    {printable(glob)}" for glob in globs[:_MOST_PATHS]]
         lines += [f"    and {len(globs) - _MOST_PATHS} more"] if len(globs) > _MOST_PATHS else []
     elif len(paths) > 1:
-        names = ", ".join(posixpath.basename(path) for path in paths[:3])
+        names = ", ".join(printable(posixpath.basename(path)) for path in paths[:3])
         lines.append(f"    {len(paths)} files: {names}{', ...' if len(paths) > 3 else ''}")
     lines += [f"    {'in' if group.present else 'not in'} {group}" for group in first.groups]
     lines += [f"    {line}".rstrip() for line in first.details]
@@ -71,7 +72,7 @@ def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: l
         for strategy in strategies
     }
     if len(globs) == 1:
-        options = [f"--resolve '{globs[0]}={strategy}'" for strategy in meanings]
+        options = [f"--resolve {_quoted(globs[0], strategy)}" for strategy in meanings]
         width = max(map(len, options))
         lines = [
             f"{option:<{width}}  {meaning}"
@@ -79,8 +80,12 @@ def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: l
         ]
         return "\n    ".join(("To settle it, add one of:", *lines))
     choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in meanings.items())
-    lines = [f"--resolve '{glob}={strategies[0]}'" for glob in globs]
+    lines = [f"--resolve {_quoted(glob, strategies[0])}" for glob in globs]
     return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
+
+
+def _quoted(glob: str, strategy: str) -> str:
+    return shell_word(f"{glob}={strategy}", quotes=True)
 
 
 def _globs(paths: list[str], differing: Counter[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.abi.modules import ModuleName, extension_module, loads, multiarchs_for, parse_module, picks
 from wheelfuse.errors import Problem
+from wheelfuse.escape import shell_word
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
 from wheelfuse.fuse.options import MergeOptions
@@ -299,7 +300,7 @@ def _module_problems(
                 todo="Publish these wheels separately.",
             )
     if holes:
-        flags = " ".join(f"--allow-missing {target}:{module.name}" for target in holes)
+        flags = " ".join(f"--allow-missing {shell_word(f'{target}:{module.name}')}" for target in holes)
         there = f"there for {_names(have)}" if have else "there for none"
         yield Problem(
             f"extension module {module.name} is missing for {_names(holes)}; {there}",

@@ -19,7 +19,7 @@ images that are kept up, the oldest in which the actions of GitHub run (their no
 
 WHEELFUSE = f"wheelfuse[build]=={__version__}"
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
 _DIRECTORY = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$)).*")
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.auditing.report import Report, SubjectReport
 from wheelfuse.auditing.rules import Entry
-from wheelfuse.report.audit_parts import finding_groups, printable, titles, verdict
+from wheelfuse.escape import printable
+from wheelfuse.report.audit_parts import finding_groups, titles, verdict
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning"}
 _MOST = 10

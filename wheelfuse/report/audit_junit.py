@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from wheelfuse.auditing.finding import Finding, NotRun
 from wheelfuse.auditing.report import Report, SubjectReport
 from wheelfuse.auditing.rules import Entry
-from wheelfuse.report.audit_parts import count, counting, printable
+from wheelfuse.escape import printable
+from wheelfuse.report.audit_parts import count, counting
 
 
 def audit_to_junit(report: Report, rules: Sequence[Entry]) -> str:
@@ -22,7 +24,13 @@ def audit_to_junit(report: Report, rules: Sequence[Entry]) -> str:
     for total in ("tests", "failures", "errors", "skipped"):
         suites.set(total, str(sum(int(suite.get(total, "0")) for suite in suites)))
     ElementTree.indent(suites, " ")
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, "unicode")
+    text = ElementTree.tostring(suites, "us-ascii").decode()
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _without_orders(text)
+
+
+def _without_orders(xml: str) -> str:
+    """The same document, in which the log of a CI system finds no order: see `wheelfuse.escape.without_orders`."""
+    return re.sub(r"#(?=#)", "&#35;", re.sub(r"^(\s*):(?=:)", r"\1&#58;", xml, flags=re.MULTILINE))
 
 
 def _suite(report: Report, subject: SubjectReport, rules: Sequence[Entry]) -> ElementTree.Element:

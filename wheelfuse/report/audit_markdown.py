@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.auditing.report import Report, SubjectReport
 from wheelfuse.auditing.road import Road
 from wheelfuse.auditing.rules import Entry
+from wheelfuse.escape import printable
 from wheelfuse.report.audit_parts import (
     LEGEND,
     MARKS,
@@ -16,7 +18,6 @@ from wheelfuse.report.audit_parts import (
     fails,
     finding_groups,
     not_run_groups,
-    printable,
     python,
     pythons,
     reasons,
@@ -30,8 +31,17 @@ from wheelfuse.report.audit_parts import (
 )
 
 _MOST_SECTIONS, _MOST_ROWS, _MOST_PATHS, _MOST_DETAILS = 10, 50, 5, 20
-_MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]|~<>&@#"}
-"""What Markdown, HTML and GitHub (``@name``, ``#1``) give a meaning to, as character references."""
+_MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_[]|~<>&"} | {
+    ord(character): f"<span>&#{ord(character)};</span>" for character in "@#"
+}
+"""What Markdown and HTML give a meaning to, as character references. What is looked for in the text that comes out
+of them (``@name``, ``a@b.c``, ``#1``) is an element of its own besides, which no such search looks across."""
+
+_LINK = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What makes a link of an address that is not marked up as one (GitHub Flavored Markdown, 6.9)."""
+
+_BLOCK = re.compile(r"[-+=\s]|\d+[.)]")
+"""What begins a list, a rule, a heading or code where a line begins (4 and 5)."""
 
 _WORDS = {"yes": "yes", "yes*": r"yes\*", "NO": "**NO**", "-": "-", "?": "?"}
 
@@ -67,12 +77,13 @@ def audit_to_markdown(report: Report, rules: Sequence[Entry], *, roads: bool = F
 
 def text(value: str) -> str:
     """*value* as text in which nothing is markup, neither of Markdown nor of HTML, also within a table."""
-    return printable(value).translate(_MARKUP)
+    marked = _LINK.sub(r"<span>\g<0></span>", printable(value).translate(_MARKUP))
+    return f"&#{ord(marked[0])};{marked[1:]}" if _BLOCK.match(marked) else marked
 
 
 def code(value: str) -> str:
     """*value* in the type of code, also within a table, whatever is in it."""
-    return f"<code>{printable(value).translate(_MARKUP)}</code>"
+    return f"<code>{text(value)}</code>"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the reports of an audit share: groups of findings and modules, version ranges, names that are safe to show."""
+"""What the reports of an audit share: groups of findings and modules, version ranges."""
 
 from __future__ import annotations
 
@@ -35,16 +35,6 @@ PLURALS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 _ALONE = 3
 """Up to so many modules with equal cells have a row each."""
-
-
-def printable(text: str) -> str:
-    r"""*text* with what could steer a terminal or hide itself written out: ``\x1b``, ``\n``, ``\u202e``.
-
-    File names and metadata come from whoever made the input.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def count(number: int, thing: str) -> str:
@@ -239,7 +229,7 @@ def roads_ahead(roads: Iterable[Road]) -> tuple[Road, ...]:
 def roads_arrived(roads: Iterable[Road]) -> tuple[str, ...]:
     """A line for each goal that some modules have reached: ``abi3: pkg._a and pkg._b are there already``."""
     return tuple(
-        f"{goal}: {_some([printable(road.module) for road in there])} there already"
+        f"{goal}: {_some([road.module for road in there])} there already"
         for goal, there in _by_goal(road for road in roads if road.arrived).items()
     )
 

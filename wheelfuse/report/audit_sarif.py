@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from wheelfuse.auditing.finding import Finding, NotRun, Severity
 from wheelfuse.auditing.report import Report, SubjectReport, Suppressed
 from wheelfuse.auditing.rules import Entry
 from wheelfuse.auditing.subject import Kind
-from wheelfuse.report.audit_parts import printable, verdict
+from wheelfuse.escape import as_bytes, printable
+from wheelfuse.report.audit_parts import verdict
 from wheelfuse.report.document import dumped
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -138,7 +138,7 @@ def _location(subject: SubjectReport, path: str) -> dict[str, Any]:
 
 
 def _uri(place: str) -> str:
-    return quote(os.fsencode(place), safe="/~+,=@!$'()*;&")
+    return quote(as_bytes(place), safe="/~+,=@!$'()*;&")
 
 
 def _fingerprint(subject: SubjectReport, finding: Finding) -> str:
@@ -147,7 +147,7 @@ def _fingerprint(subject: SubjectReport, finding: Finding) -> str:
         re.sub(r"^([^-]+)-[^-]+-", r"\1-", subject.label) if subject.kind is Kind.WHEEL else subject.label
     )
     text = "\0".join((finding.code, identity, finding.path))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(as_bytes(text)).hexdigest()[:32]
 
 
 def _notification(subject: SubjectReport, item: NotRun, numbers: dict[str, int]) -> dict[str, Any]:

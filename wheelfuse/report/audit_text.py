@@ -16,6 +16,7 @@ from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.auditing.report import Outcome, Report, SubjectReport
 from wheelfuse.auditing.road import Road
 from wheelfuse.auditing.rules import Entry
+from wheelfuse.escape import printable
 from wheelfuse.report.audit_parts import (
     LEGEND,
     MARKS,
@@ -28,7 +29,6 @@ from wheelfuse.report.audit_parts import (
     finding_groups,
     kind_of,
     not_run_groups,
-    printable,
     python,
     pythons,
     reasons,
@@ -309,7 +309,7 @@ class _Writer:
         for road in ahead:
             yield from (*self._road(road), Text())
         for line in there:
-            yield from self._wrapped(line, "", style="green", styled=len(line))
+            yield from self._wrapped(printable(line), "", style="green", styled=len(line))
         if there:
             yield Text()
 

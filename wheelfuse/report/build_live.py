@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wheelfuse.building.jobs import JobEvent, Phase
-from wheelfuse.report.audit_parts import printable
+from wheelfuse.escape import printable
 from wheelfuse.report.sizes import human_size
 from wheelfuse.target import Target
 

@@ -10,7 +10,8 @@ from wheelfuse.building.api import BuildOutcome
 from wheelfuse.building.jobs import JobEvent, JobResult, Phase
 from wheelfuse.building.plan import Plan
 from wheelfuse.building.script import commands
-from wheelfuse.report.audit_parts import count, printable
+from wheelfuse.escape import printable
+from wheelfuse.report.audit_parts import count
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.sizes import human_size
 
@@ -25,7 +26,7 @@ def event_line(event: JobEvent) -> str:
 def _ending(result: JobResult) -> str:
     if result.phase is Phase.FAILED:
         return f"FAILED after {result.seconds:.1f} s: {_first_line(result.reason)}"
-    wheel = f"{result.wheel.name if result.wheel else ''} {human_size(result.size)}"
+    wheel = f"{printable(result.wheel.name) if result.wheel else ''} {human_size(result.size)}"
     if result.phase is Phase.KEPT:
         return f"there already -> {wheel}"
     return f"done in {result.seconds:.1f} s -> {wheel}"
@@ -40,7 +41,9 @@ def build_report(outcome: BuildOutcome, *, color: bool = False) -> str:
         start = f"{job.target!s:<{target}}"
         if job.wheel:
             took = "kept" if job.phase is Phase.KEPT else f"{job.seconds:.1f} s"
-            lines.append(Text(f"{start}  {took:>8}  {size:>{max(map(len, sizes))}}  {job.wheel.name}"))
+            lines.append(
+                Text(f"{start}  {took:>8}  {size:>{max(map(len, sizes))}}  {printable(job.wheel.name)}")
+            )
         else:
             lines.append(Text.assemble(f"{start}  ", ("FAILED", "red"), f"  {_first_line(job.reason)}"))
     return rendered(lines, color)
@@ -66,12 +69,12 @@ def plan_text(plan: Plan) -> str:
 def _plan_lines(plan: Plan) -> Iterator[str]:
     source, placing = plan.source, plan.setup.placing
     from_git = "that git tracks or would track" if source.git else "there are"
-    yield f"# sources: {count(len(source.files), 'file')} {from_git} in {source.root}"
+    yield f"# sources: {count(len(source.files), 'file')} {from_git} in {printable(str(source.root))}"
     yield f"# {count(plan.setup.parallel, 'job')} at a time; {placing.value}"
     for job in plan.jobs:
         yield ""
         if not job.interpreter:
             yield f"# {job.target}: {_first_line(job.why_not)}"
             continue
-        yield f"# {job.target}: CPython {job.interpreter.version}"
+        yield f"# {job.target}: CPython {printable(job.interpreter.version)}"
         yield from commands(plan, job)

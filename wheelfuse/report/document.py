@@ -11,9 +11,11 @@ from wheelfuse.errors import Problem, WheelfuseError
 
 
 def dumped(document: Mapping[str, Any]) -> str:
-    """*document* as JSON that UTF-8 can hold, also where names of files are not valid in it."""
-    text = json.dumps(document, indent=1, ensure_ascii=False)
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    r"""*document* as JSON in ASCII: no name in it steers a terminal, whatever the encoding of standard output.
+
+    Nor does ``##[error]`` reach the log of a CI system as such: it is written ``#\u0023[error]``.
+    """
+    return re.sub(r"#(?=#)", r"\\u0023", json.dumps(document, indent=1))
 
 
 def problems_document(problems: Iterable[Problem]) -> list[dict[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
+from wheelfuse.escape import printable
 from wheelfuse.interpreters.matrix import Matrix, Pythons, Row
 from wheelfuse.interpreters.probe import Interpreter, Unusable
-from wheelfuse.report.audit_parts import count, printable
+from wheelfuse.report.audit_parts import count
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.rules_text import wrapped
 
@@ -16,7 +17,7 @@ from wheelfuse.report.rules_text import wrapped
 def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verbose: bool = False) -> str:
     """One line for each target: its version, where it was found, its path; and why others were passed over."""
     lines = [Text(_head(pythons), style="bold")]
-    lines += (Text(line) for note in pythons.matrix.notes for line in wrapped(f"- {note}", width))
+    lines += (Text(line) for note in pythons.matrix.notes for line in wrapped(f"- {printable(note)}", width))
     lines.append(Text())
     for row in pythons.rows:
         lines += _row(row, _columns(pythons), verbose)
@@ -56,10 +57,8 @@ def _columns(pythons: Pythons) -> tuple[int, int, int]:
 def _row(row: Row, columns: tuple[int, int, int], verbose: bool) -> Iterator[Text]:
     target, version, source = columns
     if interpreter := row.interpreter:
-        path = printable(str(interpreter.path))
-        yield Text(
-            f"{row.target!s:<{target}}  {interpreter.version:<{version}}  {interpreter.source:<{source}}  {path}"
-        )
+        told = f"{interpreter.version:<{version}}  {interpreter.source:<{source}}  {interpreter.path}"
+        yield Text(f"{row.target!s:<{target}}  {printable(told)}")
         if verbose:
             yield from (Text(f"{'':{target}}  {line}") for line in _details(interpreter))
     else:
@@ -72,8 +71,8 @@ def _details(interpreter: Interpreter) -> Iterator[str]:
     libc = (
         f"{platform.libc} {'.'.join(map(str, platform.version))}" if any(platform.version) else platform.libc
     )
-    yield f"SOABI {interpreter.soabi}, EXT_SUFFIX {interpreter.ext_suffix}"
-    yield f"{platform.machine}, {libc}, headers in {printable(str(interpreter.include))}"
+    yield printable(f"SOABI {interpreter.soabi}, EXT_SUFFIX {interpreter.ext_suffix}")
+    yield printable(f"{platform.machine}, {libc}, headers in {interpreter.include}")
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[Text]:
@@ -84,8 +83,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[Text]:
 
 
 def _twin(interpreter: Interpreter) -> str:
-    path = printable(str(interpreter.path))
-    return f"{interpreter.target} {interpreter.version} {path} ({interpreter.source})"
+    return printable(f"{interpreter.target} {interpreter.version} {interpreter.path} ({interpreter.source})")
 
 
 def _reason(unusable: Unusable) -> str:

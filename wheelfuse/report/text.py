@@ -9,9 +9,11 @@ import posixpath
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 from wheelfuse.abi.modules import parse_module
+from wheelfuse.escape import printable
 from wheelfuse.fuse.api import MergeOutcome
 from wheelfuse.fuse.coverage import Cell, ModuleRow
 from wheelfuse.fuse.model import Loss, Resolution
@@ -55,10 +57,10 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
         if outcome.written
         else f"{'cannot' if plan.error() else 'would'} be fused into one (dry run)"
     )
-    project = f"{plan.name.distribution} {plan.name.version}"
+    project = printable(f"{plan.name.distribution} {plan.name.version}")
     title = f"{project}: {_count(len(plan.originals), 'wheel')} {verb}"
     lines = [*(_styled(line, "bold", color) for line in textwrap.wrap(title, width)), ""]
-    lines += _table(plan.modules, [original.label for original in plan.originals], width, color)
+    lines += _table(plan.modules, [printable(original.label) for original in plan.originals], width, color)
     if hidden := _hidden(plan.modules):
         lines += textwrap.wrap(f"  and {hidden} more extension modules, there for all targets", width)
     lines.append("")
@@ -70,7 +72,7 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
     if outcome.written:
         lines.append(f"sha256 {outcome.written.sha256}")
         if str(outcome.written.path.parent) != ".":
-            lines.append(f"in     {outcome.written.path.parent}")
+            lines.append(f"in     {printable(str(outcome.written.path.parent))}")
     return "\n".join((*lines, ""))
 
 
@@ -80,7 +82,7 @@ def _styled(text: str, style: str, color: bool) -> str:
 
 def _table(rows: tuple[ModuleRow, ...], labels: list[str], width: int, color: bool) -> Iterator[str]:
     """Modules by target; on a narrow terminal several tables, one below the other, with some targets each."""
-    shown = _shown(rows)
+    shown = [replace(row, module=printable(row.module)) for row in _shown(rows)]
     column = 2 + max(len(text) for text in (*labels, *(_cell(cell) for row in shown for cell in row.cells)))
     name = max((len(row.module) for row in shown), default=0)
     name = min(max(name, len(_TITLE)), max(width - column * len(labels), width // 2))
@@ -161,9 +163,9 @@ def _debug(outcome: MergeOutcome) -> Iterable[str]:
         yield f"debug      {debug} of it ({share:.0%}) are only for debuggers: --strip-debug cuts them out"
     if outcome.debug_files:
         directory = outcome.debug_files[0].parents[2]
-        yield f"           kept in {_count(len(outcome.debug_files), 'debug file')} in {directory}"
+        yield f"           kept in {_count(len(outcome.debug_files), 'debug file')} in {printable(str(directory))}"
     for why, paths in _by_reason(stripping.kept).items():
-        yield f"           still in {_first_of(paths)}: {why}"
+        yield f"           still in {_first_of(paths)}: {printable(why)}"
 
 
 def _by_reason(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -175,7 +177,7 @@ def _by_reason(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _first_of(paths: list[str]) -> str:
-    return paths[0] + (f" and {len(paths) - 1} more" * (len(paths) > 1))
+    return printable(paths[0]) + (f" and {len(paths) - 1} more" * (len(paths) > 1))
 
 
 def _device_code(outcome: MergeOutcome) -> Iterable[str]:
@@ -186,7 +188,7 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
         size = human_size(sharing.carrier.section_size)
         saved = f"saves {disk} on disk" + (f", about {wheel} in the wheel" if outcome.written else "")
         yield f"GPU code   {size} stored once for {files}: {saved}"
-        yield f"           in {sharing.path}"
+        yield f"           in {printable(sharing.path)}"
         if sharing.renamed:
             ids = _count(sum(len(row.ids) for row in sharing.modules), "module id")
             yield f"           {human_size(sharing.renamed)} differ in names alone: {ids} of host code changed for that"
@@ -195,7 +197,7 @@ def _device_code(outcome: MergeOutcome) -> Iterable[str]:
         yield f"GPU code   about {size} of it are repeated: --share-device-code stores them once"
     left = _by_reason((row.path, why) for row in sharing.modules for why in row.why_left)
     for why, paths in left.items():
-        yield f"           left in {_first_of(paths)}: {why}"
+        yield f"           left in {_first_of(paths)}: {printable(why)}"
 
 
 def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
@@ -208,12 +210,10 @@ def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
     for rule, members in by_rule.items():
         yield f"  {_RULES[rule]}: {len(members)}"
         for resolution in members[:3]:
-            yield f"    {resolution.path}: {_short(resolution.outcome)}"
+            yield f"    {printable(resolution.path)}: {_short(printable(resolution.outcome))}"
         if len(members) > 3:
-            yield (
-                f"    and {len(members) - 3} more: {', '.join(posixpath.basename(r.path) for r in members[3:7])}"
-                + (", ..." if len(members) > 7 else "")
-            )
+            names = ", ".join(printable(posixpath.basename(member.path)) for member in members[3:7])
+            yield f"    and {len(members) - 3} more: {names}{', ...' if len(members) > 7 else ''}"
 
 
 def _count(number: int, thing: str) -> str:
@@ -236,16 +236,16 @@ def split_report(wheels: tuple[SplitWheel, ...]) -> str:
     """The report of a split: the wheels, and what could not be restored or had to be guessed."""
     lines = []
     for wheel in wheels:
-        lines.append(f"{wheel.path}  {human_size(wheel.size)}")
+        lines.append(f"{printable(str(wheel.path))}  {human_size(wheel.size)}")
         lines += _not_restorable(wheel.losses)
     for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes):
-        lines.append(f"guessed: {note}")
+        lines.append(f"guessed: {printable(note)}")
     return "\n".join((*lines, ""))
 
 
 def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
     for why, paths in _by_reason((loss.path, loss.why) for loss in losses).items():
-        yield f"    not restorable: {_count(len(paths), 'file')} ({why})"
-        yield from (f"        {path}" for path in paths[:MOST_PATHS])
+        yield f"    not restorable: {_count(len(paths), 'file')} ({printable(why)})"
+        yield from (f"        {printable(path)}" for path in paths[:MOST_PATHS])
         if len(paths) > MOST_PATHS:
             yield f"        and {len(paths) - MOST_PATHS} more; --json names all"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from wheelfuse.report.audit_parts import count, printable, python, pythons
+from wheelfuse.escape import harmless, printable
+from wheelfuse.report.audit_parts import count, python, pythons
 from wheelfuse.report.lines import rendered
 from wheelfuse.target import Target
 from wheelfuse.verifying.results import Outcome, Result, Trial, Verification, VerifiedWheel
@@ -201,7 +202,7 @@ def _output(trial: Trial) -> Iterator[Text]:
             yield Text()
             yield Text(f"{label} on {python(trial.target)}, the end of its output:", style="bold")
             lines = result.output.rstrip().splitlines()[-MOST_LINES:]
-            yield from (Text(f"    {printable(line.expandtabs())}") for line in lines)
+            yield from (Text(f"    {harmless(line.expandtabs())}") for line in lines)
 
 
 def _fact(key: str, text: str, width: int) -> Iterator[Text]:
