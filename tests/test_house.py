@@ -15,15 +15,16 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "glob", "target", "workers"})
+BASE = frozenset({"content", "errors", "glob", "target", "temporary", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
-    "content": frozenset({"workers"}),
+    "content": frozenset({"temporary", "workers"}),
     "errors": frozenset(),
     "glob": frozenset(),
     "target": frozenset({"errors"}),
+    "temporary": frozenset(),
     "workers": frozenset(),
     "pyproject": frozenset({"errors"}),
     "wheel": BASE,

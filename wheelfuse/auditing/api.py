@@ -15,7 +15,7 @@ from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import judge, run
 from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
-from wheelfuse.wheel.writer import replacing
+from wheelfuse.wheel.outputs import replacing
 
 
 def audit(

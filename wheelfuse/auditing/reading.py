@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,10 +18,11 @@ from typing import TypeVar
 from wheelfuse.abi.producers import read_producers
 from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
-from wheelfuse.content import Content, opened
+from wheelfuse.content import PIECE, Content, opened
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.temporary import TemporaryFileError, keeping, scratch
 from wheelfuse.wheel.archive import Archive, Member
 from wheelfuse.wheel.batches import batches
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_headers, parse_wheel_file
@@ -49,6 +48,8 @@ def read_subject(path: Path, label: str = "", *, threads: int = 1) -> Subject:
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
         return Subject(label, kind, unreadable=error.problems, size=_size(path))
+    except TemporaryFileError:
+        raise
     except OSError as error:
         return Subject(label, Kind.FILE, unreadable=(Problem(f"cannot be read: {error.strerror}", label),))
 
@@ -69,14 +70,23 @@ def wheels_in_zip(path: Path) -> tuple[str, ...]:
 def read_wheel_in_zip(path: Path, member: str, *, threads: int = 1) -> Subject:
     """The wheel *member* of the zip file at *path*."""
     label = f"{path.name}/{member}"
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory) / Path(member).name
+    with scratch() as directory:
+        copy = directory / Path(member).name
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
-            return Subject(label, Kind.WHEEL, unreadable=(Problem(f"cannot be read: {error}", label),))
+            with keeping(), copy.open("wb") as target:
+                target.writelines(_unzipped(path, member, label))
+        except InvalidInput as error:
+            return Subject(label, Kind.WHEEL, unreadable=error.problems)
         return read_subject(copy, label, threads=threads)
+
+
+def _unzipped(path: Path, member: str, label: str) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as source:
+            while chunk := source.read(PIECE):
+                yield chunk
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
+        raise InvalidInput(Problem(f"cannot be read: {error}", label)) from error
 
 
 def read_wheel_subject(path: Path, label: str, threads: int = 1) -> Subject:
@@ -235,6 +245,8 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
                 sources.update((root / name).read_bytes())
         except InvalidInput as error:
             unreadable += [Problem(problem.what, label, name, problem.todo) for problem in error.problems]
+        except TemporaryFileError:
+            raise
         except OSError as error:
             unreadable.append(Problem(f"cannot be read: {error.strerror}", label, name))
     return Subject(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import math
 import os
 import signal
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 
 from wheelfuse import __version__
-from wheelfuse.errors import WheelfuseError
+from wheelfuse.errors import Problem, UsageError, WheelfuseError
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -69,7 +74,11 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    _end_in_order()
+    with _ending_in_order(), _leftovers_told():
+        _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         code: int | None = cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
         sys.stdout.flush()
@@ -93,17 +102,67 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
-def _end_in_order() -> None:
-    """A signal to end is an exit, so that what is half-written is removed, and children do not go on alone."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda received, _: sys.exit(128 + received))
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """A signal to end is an exit, so that what is half-written is removed, and children do not go on alone.
+
+    What comes soon after is the same wish, and does not disturb that.
+    """
+    until = -math.inf
+
+    def end(number: int, _: object) -> None:
+        nonlocal until
+        if time.monotonic() >= until:
+            until = time.monotonic() + _PATIENCE
+            sys.exit(128 + number)
+
+    handlers = {number: signal.getsignal(number) for number in _TO_END}
+    try:
+        for number, handler in handlers.items():
+            if handler is not signal.SIG_IGN:  # as nohup leaves it
+                signal.signal(number, end)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _leftovers_told() -> Iterator[None]:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        from wheelfuse.temporary import LeftBehind
+
+        if issubclass(category, LeftBehind):
+            click.echo(f"warning: {message}", err=True)
+        else:
+            otherwise(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        otherwise, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _abandon_stdout() -> None:
     """What is left in the buffer must not raise again at exit, which would change the exit code."""
     with suppress(ValueError):  # a test's standard output may be no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PATIENCE = 5.0
+"""For how long after a signal to end a further one is ignored, in seconds."""
+
+_TODO = {
+    errno.ENOSPC: "Free some space there, or choose another directory.",
+    errno.EDQUOT: "Free some space there, or choose another directory.",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.EACCES: "Choose a directory that you may write to.",
+    errno.EPERM: "Choose a directory that you may write to.",
+    errno.EROFS: "Choose a directory that you may write to.",
+    errno.EIO: "Check the disk.",
+}
+"""What to do about an error of the system."""
 
 
 class CannotWrite(WheelfuseError):
@@ -120,8 +179,11 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
             yield
         except BrokenPipeError:
             raise
+        except FileExistsError as error:  # it has come into being meanwhile
+            todo = "Choose another directory, or add --force."
+            raise UsageError(Problem("exists already", str(error.filename), todo=todo)) from error
         except OSError as error:
-            raise CannotWrite(f"could not write: {_told(error)}; nothing is left of the output") from error
+            raise CannotWrite(_problem(error)) from error
     except WheelfuseError as refusal:
         if as_json:
             from wheelfuse.report.document import dumped, refusal_document
@@ -133,6 +195,17 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
 def _told(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def _problem(error: OSError) -> Problem:
+    from wheelfuse.temporary import TemporaryFileError
+    from wheelfuse.wheel.outputs import Unsettled
+
+    if isinstance(error, TemporaryFileError):
+        todo = "Free some space there, or set TMPDIR to another directory."
+        return Problem(f"could not write temporary files: {_told(error)}; no output was changed", todo=todo)
+    changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
+    return Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(error.errno or 0, ""))
 
 
 def show_error(error: WheelfuseError) -> None:
