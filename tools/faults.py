@@ -61,6 +61,7 @@ def kill(releases: Sequence[Path], kills: int, seed: int, jobs: int) -> list[str
     print(
         f"{total.kills} kills with seed {seed} in {time.monotonic() - begun:.0f} s: {dict(total.by_signal)}"
     )
+    print(f"aimed, once the output was begun: {total.while_writing}")
     print(f"found then: {dict(total.outputs)}; Python was starting: {total.interpreter_starting}")
     print(f"partial or lost outputs: {len(total.partial_outputs)}")
     print(f"temporary files left: {total.left_by_sigkill} times by SIGKILL, {len(total.left_by_others)} by others; "

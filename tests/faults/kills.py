@@ -1,7 +1,7 @@
 """Kills a merge at random instants, and looks at what is left.
 
 The inputs are given; what is expected is what an undisturbed merge of them gives, which an installer accepts. Half of
-the instants lie anywhere in a run, half where the output is being written.
+the instants lie anywhere in a run, and half after the output was seen to be begun, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Tally:
     """What was found after the kills."""
 
     kills: int = 0
+    while_writing: int = 0
     by_signal: Counter[str] = field(default_factory=Counter)
     outputs: Counter[str] = field(default_factory=Counter)
     partial_outputs: list[str] = field(default_factory=list)
@@ -113,13 +114,16 @@ class Killing:
         if there_before:
             self._path.write_bytes(self._old)
         number = chance.choice(SIGNALS)
-        begin = self._writing if chance.random() < 0.5 else 0.0
-        delay = chance.uniform(begin, self._lasting)
+        aimed = chance.random() < 0.5
+        delay = chance.uniform(0.0, self._lasting - self._writing if aimed else self._lasting)
         process = self._started()
+        while aimed and process.poll() is None and not (self._out.exists() and hidden(self._out)):
+            time.sleep(0.0005)
+        tally.while_writing += aimed and process.poll() is None
         time.sleep(delay)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
-        where = f"{where}, {number.name} after {delay:.3f} s"
+        where = f"{where}, {number.name} after {delay:.3f} s{' of writing' * aimed}"
         tally.kills += 1
         tally.by_signal[number.name] += 1
         tally.outputs[self._found(there_before, tally, where)] += 1
