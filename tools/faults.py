@@ -71,12 +71,13 @@ def kill(releases: Sequence[Path], kills: int, seed: int, jobs: int) -> list[str
 
 
 def fail_calls() -> list[str]:
-    """Let each call fail, once and from then on, with contents in memory and in temporary files."""
+    """Let each call fail, once and from then on: with contents in memory, and all that writes also with contents in
+    temporary files."""
     found, total = [], Counter[str]()
     with tempfile.TemporaryDirectory() as directory:
         inputs = make_inputs(Path(directory, "inputs"))
         for number, (name, scenario) in enumerate(SCENARIOS.items()):
-            for in_memory in (1 << 20, 100):
+            for in_memory, names in ((1 << 20, (*WRITING, *READING)), (100, (*WRITING, "open"))):
                 for onwards in (False, True):
                     with pytest.MonkeyPatch.context() as patch:
                         patch.setattr("wheelfuse.content.IN_MEMORY", in_memory)
@@ -88,7 +89,7 @@ def fail_calls() -> list[str]:
                         failed = Counter[str]()
                         try:
                             trial = Trial(scenario, place, patch)
-                            failed.update(failures(trial, (*WRITING, *READING), onwards=onwards))
+                            failed.update(failures(trial, names, onwards=onwards))
                         except AssertionError as error:
                             found.append(f"{name}, call {failed.total()} ({in_memory=}, {onwards=}): {error}")
                         total += failed
