@@ -419,6 +419,21 @@ class TestSignals:
         assert (done.stdout, done.stderr) == ("", "")
         assert not (tmp_path / "out").exists()
 
+    def test_one_that_comes_where_python_ignores_exceptions(self, wheels: Path, tmp_path: Path) -> None:
+        """In a finaliser, or in a callback of the import system, an exit is printed and forgotten."""
+        body = (
+            "import os, signal, time\n"
+            "from wheelfuse.wheel.writer import ZipWriter\n"
+            "class Dying:\n"
+            f"    def __del__(self): os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+            "def copy(*_):\n    Dying()\n    time.sleep(60)\n"
+            "ZipWriter.copy = copy"
+        )
+        line = script(body, "merge", wheels, "-o", tmp_path / "out")
+        done = subprocess.run(line, capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
+        assert not (tmp_path / "out").exists()
+
 
 class TestWorkers:
     BODY = (

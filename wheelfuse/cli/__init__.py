@@ -114,9 +114,22 @@ def _ending_in_order() -> Iterator[None]:
         nonlocal until
         if time.monotonic() >= until:
             until = time.monotonic() + _PATIENCE
-            sys.exit(128 + number)
+            raise _End(128 + number)
+
+    def ignored(what: Any) -> None:
+        """Where Python has to ignore exceptions, as in a finaliser, it cannot end: it is told again right after."""
+        nonlocal until
+        if not isinstance(what.exc_value, _End):
+            otherwise(what)
+            return
+        import threading
+
+        until = -math.inf
+        number = int(what.exc_value.code) - 128
+        threading.Timer(_RIGHT_AFTER, os.kill, (os.getpid(), number)).start()
 
     handlers = {number: signal.getsignal(number) for number in _TO_END}
+    otherwise, sys.unraisablehook = sys.unraisablehook, ignored
     try:
         for number, handler in handlers.items():
             if handler is not signal.SIG_IGN:  # as nohup leaves it
@@ -125,6 +138,13 @@ def _ending_in_order() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        sys.unraisablehook = otherwise
+
+
+class _End(SystemExit):
+    """The exit that a signal is."""
+
+    code: int
 
 
 @contextmanager
@@ -151,6 +171,8 @@ def _abandon_stdout() -> None:
 _TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 5.0
 """For how long after a signal to end a further one is ignored, in seconds."""
+
+_RIGHT_AFTER = 0.01  # seconds
 
 _TODO = {
     errno.ENOSPC: "Free some space there, or choose another directory.",
