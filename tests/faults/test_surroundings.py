@@ -434,6 +434,22 @@ class TestSignals:
         assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
         assert not (tmp_path / "out").exists()
 
+    def test_one_of_which_python_makes_another_exception(self, wheels: Path, tmp_path: Path) -> None:
+        """As CPython 3.11 does where a class is made."""
+        body = (
+            "import os, signal\n"
+            "from wheelfuse.wheel.writer import ZipWriter\n"
+            "def copy(*_):\n"
+            f"    try: os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+            "    except SystemExit as error: raise RuntimeError('Error calling __set_name__') from error\n"
+            "ZipWriter.copy = copy"
+        )
+        done = subprocess.run(
+            script(body, "merge", wheels, "-o", tmp_path / "out"), capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
+        assert not (tmp_path / "out").exists()
+
 
 class TestWorkers:
     BODY = (

@@ -135,6 +135,10 @@ def _ending_in_order() -> Iterator[None]:
             if handler is not signal.SIG_IGN:  # as nohup leaves it
                 signal.signal(number, end)
         yield
+    except Exception as error:
+        if end_behind := _End.behind(error):
+            raise end_behind from None
+        raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -145,6 +149,13 @@ class _End(SystemExit):
     """The exit that a signal is."""
 
     code: int
+
+    @classmethod
+    def behind(cls, error: BaseException | None) -> _End | None:
+        """The exit of which Python made another exception, as CPython 3.11 does where a class is made."""
+        while error and not isinstance(error, cls):
+            error = error.__cause__ or error.__context__
+        return error if isinstance(error, cls) else None
 
 
 @contextmanager
