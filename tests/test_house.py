@@ -15,16 +15,17 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "escape", "glob", "target", "workers"})
+BASE = frozenset({"content", "errors", "escape", "glob", "target", "temporary", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
-    "content": frozenset({"workers"}),
+    "content": frozenset({"temporary", "workers"}),
     "errors": frozenset({"escape"}),
     "escape": frozenset(),
     "glob": frozenset(),
     "target": frozenset({"errors"}),
+    "temporary": frozenset(),
     "workers": frozenset(),
     "pyproject": frozenset({"errors"}),
     "wheel": BASE,

@@ -6,6 +6,7 @@ the files here are larger than the memory that a job of CI may have.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -14,8 +15,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+from wheelfuse.temporary import keeping, unkept
 from wheelfuse.workers import threads
 
 PIECE = 1 << 20
@@ -29,9 +31,13 @@ Read = Callable[[int, int], bytes]
 
 
 class OnDisk:
-    """*size* bytes of an open file from *offset* on. Slices are bytes; reads are thread-safe: no position is kept."""
+    """*size* bytes of an open file from *offset* on. Slices are bytes; reads are thread-safe: no position is kept.
 
-    def __init__(self, descriptor: int, size: int, offset: int = 0) -> None:
+    *name* is what errors call the file; by default it is a temporary one.
+    """
+
+    def __init__(self, descriptor: int, size: int, offset: int = 0, name: str = "") -> None:
+        self._name = name
         self._descriptor = descriptor
         self._size = size
         self._offset = offset
@@ -39,15 +45,21 @@ class OnDisk:
     def __len__(self) -> int:
         return self._size
 
+    def _named(self, error: OSError) -> OSError:
+        return OSError(error.errno, error.strerror, self._name) if self._name else unkept(error)
+
     def __getitem__(self, part: slice) -> bytes:
         start, stop, step = part.indices(self._size)
         if step != 1:
             raise ValueError("a content is read without steps")
         found = []
         while start < stop:
-            piece = os.pread(self._descriptor, stop - start, self._offset + start)
-            if not piece:
-                raise OSError(f"a file became shorter than {self._size} bytes while it was read")
+            try:
+                piece = os.pread(self._descriptor, stop - start, self._offset + start)
+                if not piece:
+                    raise OSError(errno.EIO, "it became shorter while it was read")
+            except OSError as error:
+                raise self._named(error) from error
             found.append(piece)
             start += len(piece)
         return found[0] if len(found) == 1 else b"".join(found)
@@ -83,6 +95,13 @@ def unpack_from(layout: struct.Struct, content: Content, offset: int) -> tuple[A
         struct.error: the content ends before.
     """
     return layout.unpack(content[offset : offset + layout.size])
+
+
+def failure_behind(error: BaseException | None) -> OSError | None:
+    """The error of the system, if there is one, of which a parser made this one."""
+    while error and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error if isinstance(error, OSError) else None
 
 
 def stream(content: Content) -> BinaryIO:
@@ -123,7 +142,7 @@ def opened(path: Path) -> Iterator[Content]:
         OSError: it cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        yield OnDisk(file.fileno(), os.fstat(file.fileno()).st_size)
+        yield OnDisk(file.fileno(), os.fstat(file.fileno()).st_size, name=str(path))
 
 
 class Shelf:
@@ -151,15 +170,12 @@ class Shelf:
         """Keep a content of *size* bytes; one that is put alone may have others in the end."""
         with self._lock:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115, since `close` closes it
+                self._file = _temporary()  # `close` closes it
             offset, descriptor = self._used, self._file.fileno()
             self._used += size
         position = offset
         for chunk in chunks:
-            view, done = memoryview(chunk), 0
-            while done < view.nbytes:
-                done += os.pwrite(descriptor, view[done:], position + done)
-            position += view.nbytes
+            position += _write(descriptor, chunk, position)
         return OnDisk(descriptor, position - offset, offset)
 
 
@@ -171,3 +187,18 @@ def spooled(chunks: Iterable[bytes], size: int) -> Iterator[Content]:
         return
     with closing(Shelf(size)) as shelf:
         yield shelf.put(chunks, size)
+
+
+def _temporary() -> BinaryIO:
+    """A file without a name, which is gone when it is closed, however that comes about."""
+    with keeping():
+        return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))
+
+
+def _write(descriptor: int, chunk: bytes, position: int) -> int:
+    """Write a chunk into a temporary file, and say how long it was."""
+    view, done = memoryview(chunk), 0
+    with keeping():
+        while done < view.nbytes:
+            done += os.pwrite(descriptor, view[done:], position + done)
+    return done

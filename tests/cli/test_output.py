@@ -202,11 +202,12 @@ def test_a_full_disk_leaves_nothing(wheels: list[Path], tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    line = [sys.executable, "-m", "wheelfuse", "merge", *map(str, wheels), "-o", str(out), *KEEP]
+    # -B: CPython before 3.12.8 takes a .pyc file that was cut by the limit for a whole one.
+    line = [sys.executable, "-B", "-m", "wheelfuse", "merge", *map(str, wheels), "-o", str(out), *KEEP]
     done = subprocess.run([*line, "--json"], capture_output=True, text=True, preexec_fn=little_room)
     assert done.returncode == 5
     assert "error: could not write" in done.stderr
-    assert "nothing is left of the output" in done.stderr
+    assert "nothing there has changed" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads(done.stdout)["ok"] is False
     assert list(out.iterdir()) == []
@@ -241,7 +242,7 @@ def test_interrupting_leaves_nothing(
     code, stdout, message = command("merge", *wheels, "-o", tmp_path / "out", *KEEP)
     assert (code, stdout) == (130, "")
     assert "Traceback" not in message
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_large_wheel_is_a_warning(

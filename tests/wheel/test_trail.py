@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from wheelfuse.wheel.outputs import replacing
 from wheelfuse.wheel.trail import Trail
-from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, replacing, timestamp
+from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, timestamp
 
 
 def test_it_is_that_of_the_file_whatever_was_written_over(tmp_path: Path) -> None:

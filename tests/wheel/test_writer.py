@@ -19,7 +19,8 @@ from tests.wheel.zips import NAME, Entry, write_wheel
 from wheelfuse.wheel import writer as module
 from wheelfuse.wheel.archive import Archive, Member
 from wheelfuse.wheel.deflate import packed
-from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, replacing, timestamp
+from wheelfuse.wheel.outputs import replacing
+from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, timestamp
 
 STAMP = timestamp({})
 TEXT = b"the same line again and again\n" * 50

@@ -16,7 +16,7 @@ from wheelfuse.auditing.runner import judge, run
 from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
-from wheelfuse.wheel.writer import replacing
+from wheelfuse.wheel.outputs import replacing
 
 
 def audit(

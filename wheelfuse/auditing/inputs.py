@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import glob
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
 from wheelfuse.auditing.subject import Subject
-from wheelfuse.errors import InvalidInput, UsageError
+from wheelfuse.errors import InvalidInput, JobFailed, Problem, UsageError
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.workers import MOST, processors
 
@@ -125,13 +126,14 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
     """Read by several processes, since parsing is Python. This process is one of them."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     processes = min(jobs, len(inputs))
     threads = min(jobs // processes, MOST)
     # A fork has everything imported already, but would inherit what other threads hold locked.
     method = "fork" if threading.active_count() == 1 else "spawn"
     gc.freeze()  # what the collector touches would have to be copied for each process
-    pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context(method))
+    pool = ProcessPoolExecutor(processes - 1, multiprocessing.get_context(method), _end_with_parent)
     try:
         largest_first = sorted(inputs, key=lambda item: -item.size)
         futures = {pool.submit(item.read, threads): item for item in largest_first}
@@ -145,9 +147,28 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
                 yield futures[elsewhere[0]], elsewhere.popleft().result()
         for future in as_completed(elsewhere):
             yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        todo = "There may be too little memory for several at a time: run again with --jobs 1."
+        raise JobFailed(Problem("a process that read the inputs was killed", todo=todo)) from error
     finally:
         pool.shutdown(cancel_futures=True)
         gc.unfreeze()
+
+
+def _end_with_parent() -> None:
+    """What ends the process that started this one ends this one, too, and without a word."""
+    import multiprocessing
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:

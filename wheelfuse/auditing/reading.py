@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -22,6 +21,7 @@ from wheelfuse.content import Content, opened
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.temporary import TemporaryFileError, keeping, scratch
 from wheelfuse.wheel.archive import Archive, Member
 from wheelfuse.wheel.batches import batches
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
@@ -50,6 +50,8 @@ def read_subject(
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
         return Subject(label, kind, unreadable=error.problems, size=_size(path))
+    except TemporaryFileError:
+        raise
     except OSError as error:
         return Subject(label, Kind.FILE, unreadable=(Problem(f"cannot be read: {error.strerror}", label),))
 
@@ -69,16 +71,14 @@ def read_wheel_in_zip(
 ) -> Subject:
     """The wheel *member* of the zip file at *path*."""
     label = f"{path.name}/{member}"
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory) / Path(member).name
+    with scratch() as directory:
+        copy = directory / Path(member).name
         try:
-            with Archive(path, limits) as archive, copy.open("wb") as target:
+            with Archive(path, limits) as archive, keeping(), copy.open("wb") as target:
                 found = {found.path: found for found in archive.members}
                 target.writelines(archive.chunks(found[member]))
         except InvalidInput as error:
             return Subject(label, Kind.WHEEL, unreadable=error.problems)
-        except OSError as error:
-            return Subject(label, Kind.WHEEL, unreadable=(Problem(f"cannot be read: {error}", label),))
         return read_subject(copy, label, threads=threads, limits=limits)
 
 
@@ -238,6 +238,8 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
                 sources.update((root / name).read_bytes())
         except InvalidInput as error:
             unreadable += [Problem(problem.what, label, name, problem.todo) for problem in error.problems]
+        except TemporaryFileError:
+            raise
         except OSError as error:
             unreadable.append(Problem(f"cannot be read: {error.strerror}", label, name))
     return Subject(

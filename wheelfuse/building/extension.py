@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +34,8 @@ from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
 from wheelfuse.processes import Finished, StrPath, run
 from wheelfuse.target import Target
-from wheelfuse.wheel.writer import replacing
+from wheelfuse.temporary import scratch
+from wheelfuse.wheel.outputs import replacing
 from wheelfuse.workers import processors
 
 MOST_LINES = 60
@@ -79,11 +79,11 @@ def compile_extension(
     options = options or ExtensionOptions()
     files = _checked([sources] if isinstance(sources, (str, os.PathLike)) else sources)
     tools = _toolchain(files, options, _interpreter(target, options))
-    with tempfile.TemporaryDirectory(prefix="wheelfuse-") as scratch:
-        built = Path(scratch) / "built" / options.file_name(tools.interpreter)
-        commands = _build(files, options, tools, Path(scratch), built)
+    with scratch() as directory:
+        built = directory / "built" / options.file_name(tools.interpreter)
+        commands = _build(files, options, tools, directory, built)
         path = Path(output) / options.file_name(tools.interpreter)
-        report = _audited(built, path, tools, options, Path(scratch))
+        report = _audited(built, path, tools, options, directory)
         data = built.read_bytes()
         with replacing(path.absolute(), overwrite=True) as file:
             file.write(data)

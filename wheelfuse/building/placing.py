@@ -7,11 +7,11 @@ Linux gives each job its own view: in a mount namespace, its copy lies over the 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from wheelfuse import processes
+from wheelfuse.temporary import scratch
 
 _WAYS = (
     ("unshare", "--mount"),  # as root, where the machine lets it
@@ -26,8 +26,8 @@ def possible_way() -> tuple[str, ...]:
 
     Tried, not guessed: containers forbid it or not, and say so nowhere.
     """
-    with tempfile.TemporaryDirectory() as name:
-        here, there = Path(name, "here"), Path(name, "there")
+    with scratch() as directory:
+        here, there = directory / "here", directory / "there"
         here.mkdir()
         there.mkdir()
         (here / "seen").touch()

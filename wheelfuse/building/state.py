@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wheelfuse.wheel.outputs import replacing
 from wheelfuse.wheel.record import file_digest
-from wheelfuse.wheel.writer import replacing
 
 SCHEMA = "wheelfuse/build-state/1"
 

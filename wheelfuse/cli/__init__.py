@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import math
 import os
 import signal
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 
 from wheelfuse import __version__
-from wheelfuse.cli.terminal import complain, echo
-from wheelfuse.errors import Problem, WheelfuseError
+from wheelfuse.cli.terminal import complain, echo, warn
+from wheelfuse.errors import Problem, UsageError, WheelfuseError
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -71,7 +76,11 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    _end_in_order()
+    with _ending_in_order(), _leftovers_told():
+        _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         code: int | None = cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
         sys.stdout.flush()
@@ -96,17 +105,100 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
-def _end_in_order() -> None:
-    """A signal to end is an exit, so that what is half-written is removed, and children do not go on alone."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda received, _: sys.exit(128 + received))
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """A signal to end is an exit, so that what is half-written is removed, and children do not go on alone.
+
+    What comes soon after is the same wish, and does not disturb that.
+    """
+    until = -math.inf
+
+    def end(number: int, _: object) -> None:
+        nonlocal until
+        if time.monotonic() >= until:
+            until = time.monotonic() + _PATIENCE
+            raise _End(128 + number)
+
+    def ignored(what: Any) -> None:
+        """Where Python has to ignore exceptions, as in a finaliser, it cannot end: it is told again right after."""
+        nonlocal until
+        if not isinstance(what.exc_value, _End):
+            otherwise(what)
+            return
+        import threading
+
+        until = -math.inf
+        number = int(what.exc_value.code) - 128
+        threading.Timer(_RIGHT_AFTER, os.kill, (os.getpid(), number)).start()
+
+    handlers = {number: signal.getsignal(number) for number in _TO_END}
+    otherwise, sys.unraisablehook = sys.unraisablehook, ignored
+    try:
+        for number, handler in handlers.items():
+            if handler is not signal.SIG_IGN:  # as nohup leaves it
+                signal.signal(number, end)
+        yield
+    except Exception as error:
+        if end_behind := _End.behind(error):
+            raise end_behind from None
+        raise
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = otherwise
+
+
+class _End(SystemExit):
+    """The exit that a signal is."""
+
+    code: int
+
+    @classmethod
+    def behind(cls, error: BaseException | None) -> _End | None:
+        """The exit of which Python made another exception, as CPython 3.11 does where a class is made."""
+        while error and not isinstance(error, cls):
+            error = error.__cause__ or error.__context__
+        return error if isinstance(error, cls) else None
+
+
+@contextmanager
+def _leftovers_told() -> Iterator[None]:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        from wheelfuse.temporary import LeftBehind
+
+        if issubclass(category, LeftBehind):
+            warn([Problem(str(message))])
+        else:
+            otherwise(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        otherwise, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _abandon_stdout() -> None:
     """What is left in the buffer must not raise again at exit, which would change the exit code."""
     with suppress(ValueError):  # a test's standard output may be no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PATIENCE = 5.0
+"""For how long after a signal to end a further one is ignored, in seconds."""
+
+_RIGHT_AFTER = 0.01  # seconds
+
+_TODO = {
+    errno.ENOSPC: "Free some space there, or choose another directory.",
+    errno.EDQUOT: "Free some space there, or choose another directory.",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.EACCES: "Choose a directory that you may write to.",
+    errno.EPERM: "Choose a directory that you may write to.",
+    errno.EROFS: "Choose a directory that you may write to.",
+    errno.EIO: "Check the disk.",
+}
+"""What to do about an error of the system."""
 
 
 class CannotWrite(WheelfuseError):
@@ -123,8 +215,11 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
             yield
         except BrokenPipeError:
             raise
+        except FileExistsError as error:  # it has come into being meanwhile
+            todo = "Choose another directory, or add --force."
+            raise UsageError(Problem("exists already", str(error.filename), todo=todo)) from error
         except OSError as error:
-            raise CannotWrite(f"could not write: {_told(error)}; nothing is left of the output") from error
+            raise CannotWrite(_problem(error)) from error
     except WheelfuseError as refusal:
         if as_json:
             from wheelfuse.report.document import dumped, refusal_document
@@ -136,3 +231,14 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
 def _told(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def _problem(error: OSError) -> Problem:
+    from wheelfuse.temporary import TemporaryFileError
+    from wheelfuse.wheel.outputs import Unsettled
+
+    if isinstance(error, TemporaryFileError):
+        todo = "Free some space there, or set TMPDIR to another directory."
+        return Problem(f"could not write temporary files: {_told(error)}; no output was changed", todo=todo)
+    changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
+    return Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(error.errno or 0, ""))

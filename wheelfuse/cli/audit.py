@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.wheel.limits import Limits
-from wheelfuse.wheel.writer import replacing
+from wheelfuse.wheel.outputs import together
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ def _write(
     report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
 ) -> None:
     """The formats that go to files: all of them whole, or none."""
-    with ExitStack() as stack:
+    with together(overwrite=True) as add:
         for to in destinations:
             if to.file:
                 text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
@@ -253,7 +252,7 @@ def _write(
                 if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
                     path.write_bytes(content)
                 else:
-                    stack.enter_context(replacing(path.resolve(), overwrite=True)).write(content)
+                    add(path.resolve()).write(content)
 
 
 def _show(

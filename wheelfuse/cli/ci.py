@@ -16,7 +16,7 @@ from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, matrix, parse_p
 from wheelfuse.pipelines import buildkite, github, gitlab
 from wheelfuse.pipelines.project import IMAGE, WHEELFUSE, PipelineOptions, Project
 from wheelfuse.pyproject import located, read_pyproject
-from wheelfuse.wheel.writer import replacing
+from wheelfuse.wheel.outputs import replacing
 
 SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab": gitlab.pipeline}
 """The writer of the pipeline for each CI system."""

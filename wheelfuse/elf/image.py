@@ -22,7 +22,7 @@ from elftools.construct.core import ConstructError
 from elftools.elf import enums
 from elftools.elf.elffile import ELFFile
 
-from wheelfuse.content import Content, pieces, stream
+from wheelfuse.content import Content, failure_behind, pieces, stream
 from wheelfuse.elf.layout import (
     DT_FLAGS_1,
     DT_NEEDED,
@@ -185,6 +185,8 @@ def read_image(data: Content, *, deep: bool = False) -> Image:
             return _read(ELFFile(file), data, deep)
     except (ELFError, ConstructError, struct.error, ValueError, KeyError, IndexError, OverflowError,
             UnicodeError, AttributeError, TypeError, AssertionError, RecursionError) as error:  # fmt: skip
+        if failure := failure_behind(error):
+            raise failure from error
         # pyelftools answers a lying header with whichever exception its parsing happens to hit.
         told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise InvalidInput(Problem(f"unreadable ELF file: {told}")) from error

@@ -99,12 +99,15 @@ def merge(
         if error := plan.error():
             raise error
         path = _output_path(Path(output), str(plan.name), archives, force)
+        stamp = _stamp()
         kept: tuple[Path, ...] = ()
-        if debug_files:  # first, so that where there is the wheel there are its debug files
-            from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
+        with ExitStack() as stack:
+            if debug_files:  # first, so that where there is the wheel there are its debug files
+                from wheelfuse.fuse import debug_files as files  # rare, and slow to load
 
-            kept = write_debug_files(plan.outputs, archives, Path(debug_files), overwrite=force)
-        written = execute(plan, archives, path, _stamp(), overwrite=force, progress=progress)
+                place = Path(debug_files)
+                kept = stack.enter_context(files.debug_files(plan.outputs, archives, place, overwrite=force))
+            written = execute(plan, archives, path, stamp, overwrite=force, progress=progress)
         return MergeOutcome(inputs, plan, written, kept)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wheelfuse.content import Content, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.fuse.contents import Archives, content_of
+from wheelfuse.fuse.contents import AGAIN, CHANGED, Archives, content_of
 from wheelfuse.fuse.device_code import Part, Sharing
 
 if TYPE_CHECKING:  # whoever needs no carrier need not load what lays one out
@@ -67,4 +67,4 @@ def _verified(content: Content, part: Part) -> Iterator[bytes]:
         digest.update(piece)
         yield piece
     if digest.hexdigest() != part.sha256:
-        raise InvalidInput(Problem("GPU code changed while it was read", todo="Run again."))
+        raise InvalidInput(Problem(f"GPU code {CHANGED}", todo=AGAIN))

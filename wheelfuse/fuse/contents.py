@@ -14,8 +14,21 @@ from wheelfuse.wheel.archive import Archive, Member
 if TYPE_CHECKING:  # what edits ELF files takes long to load: here and below it is where it is needed
     from wheelfuse.elf.recipe import Recipe
 
+CHANGED, AGAIN = "changed while it was read", "Run again when nothing writes to it any more."
+
 Archives = Sequence[Archive]
 """The open inputs, by their numbers."""
+
+
+def require_unchanged(archives: Archives) -> None:
+    """Compressed bytes are copied unseen, long after they were verified: see that they still are what was.
+
+    Raises:
+        InvalidInput: a wheel was changed since it was opened.
+    """
+    changed = [archive.problem(CHANGED, todo=AGAIN) for archive in archives if archive.changed()]
+    if changed:
+        raise InvalidInput(changed)
 
 
 def chunks_of(archives: Archives, file: File) -> Iterable[bytes]:
@@ -71,5 +84,5 @@ def _stripped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     with spooled(chunks, size) as content:
         stripped = strip_debug(content)
         if stripped is None:
-            raise InvalidInput(Problem("changed while it was read", todo="Run again."))
+            raise InvalidInput(Problem(CHANGED, todo=AGAIN))
         yield from stripped.content.chunks(content)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelfuse import __version__
 from wheelfuse.fuse.carrying import CarrierFile, carrier_file
-from wheelfuse.fuse.contents import Archives
+from wheelfuse.fuse.contents import Archives, require_unchanged
 from wheelfuse.fuse.model import Fate, Loss, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.preparing import Edits, preparing
@@ -18,9 +18,10 @@ from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Progress
 from wheelfuse.wheel.archive import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
+from wheelfuse.wheel.outputs import replacing, to_disk
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.trail import Trail
-from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
+from wheelfuse.wheel.writer import Timestamp, ZipWriter
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,19 @@ def execute(
     """Write the fused wheel to *path*, whole or not at all.
 
     Raises:
-        InvalidInput: an ELF file is of a form that cannot be edited.
+        InvalidInput: an ELF file is of a form that cannot be edited, or an input was changed meanwhile.
         OSError: the disk is full, or the like.
     """
-    with ExitStack() as stack:
-        with replacing(path, overwrite=overwrite) as file:
-            trail = stack.enter_context(Trail(file))
+    with replacing(path, overwrite=overwrite) as file:
+        with Trail(file) as trail:
             with carrier_file(plan.sharing, archives) as carrier:
                 record, carrier_size = _write(
                     plan, archives, ZipWriter(file, stamp, trail), carrier, progress
                 )
-            size = file.tell()
-        sha256 = trail.sha256()
+            require_unchanged(archives)
+            to_disk(file)  # while the trail still reads
+            sha256 = trail.sha256()
+        size = file.tell()
     return Written(path, sha256, size, sum(max(entry.size, 0) for entry in record), carrier_size)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wheelfuse.content import Content, pieces, reading, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.carrying import CarrierFile
-from wheelfuse.fuse.contents import Archives, chunks_of, content_of
+from wheelfuse.fuse.contents import AGAIN, CHANGED, Archives, chunks_of, content_of
 from wheelfuse.fuse.model import Output, Stored
 from wheelfuse.wheel.deflate import Packed, packed
 from wheelfuse.wheel.record import encode_digest, hex_digest
@@ -98,7 +98,9 @@ def _prepare(archives: Archives, output: Output, carrier: CarrierFile | None) ->
                 return Prepared(held.enter_context(packed(chunks, size)), edits, held.pop_all())
         member = held.enter_context(packed(chunks_of(archives, output.file), output.file.size))
         if encode_digest(member.sha256) != output.file.digest:
-            raise InvalidInput(Problem("changed while it was read", member=output.path, todo="Run again."))
+            source = output.file.source
+            wheel = archives[source.archive].name if isinstance(source, Stored) else ""
+            raise InvalidInput(Problem(CHANGED, wheel, output.path, AGAIN))
         return Prepared(member, None, held.pop_all())
 
 

@@ -263,7 +263,7 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
     try:
         provenance = Provenance.from_bytes(archive.read(wheel.members[path]))
     except InvalidInput as error:
-        raise InvalidInput(archive.problem(problem.what, path) for problem in error.problems) from error
+        raise InvalidInput(archive.problem(p.what, path, p.todo) for p in error.problems) from error
     todo = "Take the wheel that wheelfuse wrote, unchanged."
     if wrong := tuple(provenance.contradictions(wheel.dist_info, wheel.members)):
         raise InvalidInput(archive.problem(what, path, todo) for what in wrong)

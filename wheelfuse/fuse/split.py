@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem, UsageError
-from wheelfuse.fuse.contents import Archives
+from wheelfuse.fuse.contents import Archives, require_unchanged
 from wheelfuse.fuse.execute import write_outputs
 from wheelfuse.fuse.model import Loss, Original, Output
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
 from wheelfuse.target import Target
-from wheelfuse.wheel.writer import Timestamp, ZipWriter, replacing
+from wheelfuse.wheel.outputs import together
+from wheelfuse.wheel.writer import Timestamp, ZipWriter
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,21 @@ def chosen(originals: tuple[Original, ...], targets: Sequence[Target]) -> tuple[
 def write_originals(
     originals: Iterable[Original], archives: Archives, directory: Path, stamp: Timestamp, *, overwrite: bool
 ) -> tuple[SplitWheel, ...]:
-    """Write each original as a wheel of its own, all of them or none.
+    """Write each original as a wheel of its own, all of them or none (as :func:`wheelfuse.wheel.outputs.together`).
 
     Raises:
         InvalidInput: the content is not what was verified before.
         OSError: the disk is full, or the like.
     """
     wheels = []
-    with ExitStack() as stack:
+    with together(overwrite=overwrite) as add:
         for original in originals:
             path = directory / str(original.name)
-            file = stack.enter_context(replacing(path, overwrite=overwrite))
+            file = add(path)
             remembered = _write(original, archives, file, stamp)
             notes = tuple(_notes(original, remembered))
             wheels.append(SplitWheel(path, original.label, file.tell(), original.losses, notes))
+        require_unchanged(archives)
     return tuple(wheels)
 
 

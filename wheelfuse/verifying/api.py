@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from wheelfuse.abi.cpython import has_table
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.processes import StrPath
 from wheelfuse.target import Target
+from wheelfuse.temporary import scratch
 from wheelfuse.verifying.claims import Claims, read_claims
 from wheelfuse.verifying.machine import Machine, look_around
 from wheelfuse.verifying.options import VerifyOptions
@@ -51,7 +51,7 @@ def verify(
     claims = _read(_paths(wheels), limits)
     machine = look_around(options)
     with ExitStack() as stack:
-        base = Path(keep).absolute() if keep else Path(stack.enter_context(_scratch()))
+        base = Path(keep).absolute() if keep else stack.enter_context(scratch())
         stop = Event()
         places = _directories(claims) if keep else map(str, range(len(claims)))
         plans = [
@@ -111,10 +111,6 @@ def _directories(claims: Iterable[Claims]) -> list[str]:
         same = sum(name.startswith(one.name.stem) for name in names)
         names.append(f"{one.name.stem} ({same + 1})" if same else one.name.stem)
     return names
-
-
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="wheelfuse-verify-", ignore_cleanup_errors=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import re
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -16,6 +15,7 @@ from packaging.utils import canonicalize_name
 from wheelfuse.abi.providers import Provider, Source, provider
 from wheelfuse.interpreters.environments import Environment
 from wheelfuse.processes import Finished, run
+from wheelfuse.temporary import scratch
 from wheelfuse.verifying.claims import Claims, Module, ModuleFile
 from wheelfuse.verifying.results import Outcome, Result
 from wheelfuse.wheel.record import encode_digest, file_digest
@@ -118,8 +118,8 @@ class Importer:
         return replace(second, reason=": ".join(filter(None, (note, second.reason))))
 
     def _attempt(self, module: Module, file: ModuleFile, *before: str) -> Attempt:
-        with tempfile.TemporaryDirectory(prefix="wheelfuse-") as name:
-            answer, trace, work = Path(name, "answer"), Path(name, "trace"), Path(name, "work")
+        with scratch() as directory:
+            answer, trace, work = directory / "answer", directory / "trace", directory / "work"
             work.mkdir()
             how = "open" if module.is_library else "import"
             finished = run(

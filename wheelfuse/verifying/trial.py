@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import signal
-import tempfile
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from wheelfuse.interpreters.environments import Environment, create, install
 from wheelfuse.interpreters.probe import Interpreter
 from wheelfuse.processes import Finished, run
 from wheelfuse.target import Target
+from wheelfuse.temporary import scratch
 from wheelfuse.verifying.claims import Claims, Module
 from wheelfuse.verifying.importing import Importer
 from wheelfuse.verifying.options import VerifyOptions
@@ -124,7 +124,7 @@ class Job:
     def _commanded(self, environment: Environment) -> Result:
         """The user's command, run by the shell in an empty directory, so that the source tree is not imported."""
         text = self.options.command.replace(PROJECT, shlex.quote(str(Path.cwd())))
-        with tempfile.TemporaryDirectory(prefix="wheelfuse-") as work:
+        with scratch() as work:
             finished = run(
                 ["sh", "-c", text], cwd=work, env=environment.variables(),
                 timeout=self.options.command_timeout, stop=self.stop,

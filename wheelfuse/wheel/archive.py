@@ -110,13 +110,17 @@ class Archive:
             # Whoever opens a named pipe would wait for its writer for ever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path))) from error
+            todo = "See that it is there, and that you may read it."
+            raise InvalidInput(
+                Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)
+            ) from error
         try:
             status = os.fstat(self._fd)
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidInput(
                     Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels.")
                 )
+            self._state = _state(self._fd)
             self.size = status.st_size
             self.members, self.extras = self._read_directory()
         except BaseException:
@@ -135,6 +139,10 @@ class Archive:
         self._kept.clear()
         self._shelf.close()
         os.close(self._fd)
+
+    def changed(self) -> bool:
+        """Whether anybody wrote to the file since it was opened."""
+        return _state(self._fd) != self._state
 
     def problem(self, what: str, member: str = "", todo: str = "") -> Problem:
         """A problem that names this wheel."""
@@ -186,6 +194,7 @@ class Archive:
 
     def _infos(self, directory: Directory) -> list[zipfile.ZipInfo]:
         try:
+            # By this descriptor: another file may have taken the name meanwhile.
             with open(self._fd, "rb", closefd=False) as file, zipfile.ZipFile(file) as archive:
                 infos, comment = archive.infolist(), archive.comment
         except (
@@ -203,8 +212,14 @@ class Archive:
             raise InvalidInput(self.problem("programs disagree on where it ends", todo=_AGAIN))
         return infos
 
-    def _pread(self, length: int, offset: int) -> bytes:
-        return os.pread(self._fd, length, offset) if 0 <= offset < self.size else b""
+    def _pread(self, length: int, offset: int, member: str = "") -> bytes:
+        if not 0 <= offset < self.size:
+            return b""
+        try:
+            return os.pread(self._fd, length, offset)
+        except OSError as error:
+            todo = "Check the disk or the network that it lies on."
+            raise InvalidInput(self.problem(f"cannot be read: {error.strerror}", member, todo)) from error
 
     def _duplicates(self, infos: list[zipfile.ZipInfo]) -> Iterator[Problem]:
         spellings = Counter(info.filename.rstrip("/") for info in infos)
@@ -300,7 +315,7 @@ class Archive:
         """The member's bytes as they lie in the file, compressed."""
         offset, end = member.offset, member.offset + member.compressed_size
         while offset < end:
-            chunk = os.pread(self._fd, min(CHUNK, end - offset), offset)
+            chunk = self._pread(min(CHUNK, end - offset), offset, member.path)
             if not chunk:
                 raise InvalidInput(self.problem("the file became shorter while it was read", member.path))
             offset += len(chunk)
@@ -411,10 +426,16 @@ class Archive:
     def sha256(self) -> str:
         """The digest of the whole file, in hexadecimal."""
         digest, offset = hashlib.sha256(), 0
-        while chunk := os.pread(self._fd, CHUNK, offset):
+        while chunk := self._pread(CHUNK, offset):
             digest.update(chunk)
             offset += len(chunk)
         return digest.hexdigest()
+
+
+def _state(descriptor: int) -> tuple[int, int]:
+    """What is another one after a file was written to. (Its ctime changes if it only loses a name, too.)"""
+    state = os.fstat(descriptor)
+    return state.st_size, state.st_mtime_ns
 
 
 def _is_directory(info: zipfile.ZipInfo) -> bool:

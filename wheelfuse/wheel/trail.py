@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
+from wheelfuse.temporary import about
 from wheelfuse.wheel.archive import CHUNK
 
 _STEP = 8 << 20  # bytes; less is not worth waking a thread for
@@ -53,8 +55,9 @@ class Trail:
 
     def _take(self, end: int) -> None:
         while self._read < end:
-            piece = os.pread(self._descriptor, min(CHUNK, end - self._read), self._read)
-            if not piece:
-                raise OSError("the file became shorter while it was written")
+            with about(self._file.name):
+                piece = os.pread(self._descriptor, min(CHUNK, end - self._read), self._read)
+                if not piece:
+                    raise OSError(errno.EIO, "it became shorter while it was written")
             self._digest.update(piece)
             self._read += len(piece)

@@ -1,4 +1,4 @@
-"""Writing a wheel's zip file: deterministic, whole or not at all, and never anything the public index refuses.
+"""Writing a wheel's zip file: deterministic, and never anything the public index refuses.
 
 No data descriptors, no duplicate names, no comment, nothing before or after; zip64 only where a size or the
 number of members asks for it. Members copied from another wheel keep their compressed bytes.
@@ -7,19 +7,15 @@ Format: PKWARE APPNOTE 6.3.10.
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import struct
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from wheelfuse.content import pieces
-from wheelfuse.wheel.archive import CHUNK, DEFLATED, Archive, Member
 from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
+from wheelfuse.wheel.archive import DEFLATED, Archive, Member
 from wheelfuse.wheel.deflate import Packed, Seen, deflated
 from wheelfuse.wheel.trail import Trail
 
@@ -197,49 +193,8 @@ class ZipWriter:
         self._settle()
 
 
-def _put(temporary: Path, path: Path, overwrite: bool) -> None:
-    if not overwrite:
-        try:
-            path.hardlink_to(temporary)  # unlike a rename, this never takes the place of a file
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                raise
-            if path.exists():  # a file system without hard links: as near as it gets
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        else:
-            temporary.unlink()
-            return
-    temporary.replace(path)
-
-
 def _encode(path: str) -> tuple[bytes, int]:
     try:
         return path.encode("ascii"), 0
     except UnicodeEncodeError:
         return path.encode("utf-8"), _UTF8_FLAG
-
-
-@contextmanager
-def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file that becomes *path* when the block ends, complete and on disk; after an error nothing is left.
-
-    Raises:
-        FileExistsError: *path* has come into being meanwhile, and *overwrite* is not given.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.partial")
-    try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with os.fdopen(fd, "w+b", buffering=CHUNK) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _put(temporary, path, overwrite)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
