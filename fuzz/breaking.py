@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ class Seed:
         return (value % (1 << 8 * field.width)).to_bytes(field.width, self._byteorder)
 
     @property
-    def _byteorder(self) -> str:
+    def _byteorder(self) -> Literal["little", "big"]:
         return "little" if self.order == "<" else "big"
 
 

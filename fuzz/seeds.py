@@ -85,7 +85,7 @@ def _packed(kind: int, flag: int) -> bytes:
     """An entry whose payload is compressed."""
     stored = {LZ4: _LZ4_TEXT, ZSTD: _ZSTD_TEXT}[flag]
     head = entry(kind, 90, flag, payload=len(stored) + 4, compressed=len(stored), uncompressed=len(_TEXT))
-    return head[:64] + stored + bytes(4)
+    return b"".join((head[:64], stored, bytes(4)))
 
 
 def elf_seed(data: bytes) -> Seed:

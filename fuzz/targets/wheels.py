@@ -231,7 +231,8 @@ def fused_wheels() -> st.SearchStrategy[bytes]:
 
 
 def check_split(data: bytes, place: Path) -> None:
-    """What comes out of a split lies in its directory, is sound wheels, and fuses again or is refused."""
+    """What comes out of a split lies in its directory, is sound wheels, and fuses again or is refused; as does what
+    was to be split."""
     paths = Bundle.from_bytes(data).write(place / "in")
     try:
         parts = wheelfuse.split(paths[0], place / "split")
@@ -242,12 +243,14 @@ def check_split(data: bytes, place: Path) -> None:
         expect({path.name for path in place.iterdir()} <= {"in", "split"}, "something lies beside the output")
     expect(all(part.path.parent == place / "split" for part in parts), "a wheel in another directory")
     with accepting("wheelfuse refuses what it wrote"):
-        # Where a file is lost, RECORD cannot be held against its digest, and texts are what provenance says.
-        for part in (part for part in parts if not part.losses):
+        for part in parts:
             installers.installer_accepts(part.path, read_in_full(part.path))
-    wheelfuse.merge(
-        [part.path for part in parts], place / "again", MergeOptions(allow_missing=_ALL, strip_debug=True)
-    )
+    options = MergeOptions(allow_missing=_ALL, strip_debug=True)
+    for name, again in (("again", [part.path for part in parts]), ("merged", paths)):
+        written = wheelfuse.merge(again, place / name, options).written
+        with accepting("wheelfuse refuses what it wrote"):
+            assert written
+            installers.installer_accepts(written.path, read_in_full(written.path))
 
 
 def provenances() -> st.SearchStrategy[bytes]:

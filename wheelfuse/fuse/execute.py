@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from wheelfuse import __version__
+from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.carrying import CarrierFile, carrier_file
 from wheelfuse.fuse.contents import Archives, require_unchanged
 from wheelfuse.fuse.model import Fate, Loss, Original, Output, Stored
@@ -16,11 +18,12 @@ from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.preparing import Edits, preparing
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Progress
-from wheelfuse.wheel.archive import DEFAULT_MODE
+from wheelfuse.wheel.archive import DEFAULT_MODE, Archive
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.outputs import replacing, to_disk
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.trail import Trail
+from wheelfuse.wheel.wheel import read_wheel
 from wheelfuse.wheel.writer import Timestamp, ZipWriter
 
 
@@ -50,7 +53,8 @@ def execute(
     """Write the fused wheel to *path*, whole or not at all.
 
     Raises:
-        InvalidInput: an ELF file is of a form that cannot be edited, or an input was changed meanwhile.
+        InvalidInput: an ELF file is of a form that cannot be edited, an input was changed meanwhile, or the
+            provenance of one is not what wheelfuse wrote.
         OSError: the disk is full, or the like.
     """
     with replacing(path, overwrite=overwrite) as file:
@@ -60,6 +64,7 @@ def execute(
                     plan, archives, ZipWriter(file, stamp, trail), carrier, progress
                 )
             require_unchanged(archives)
+            require_sound(file, path, plan.originals, archives)
             to_disk(file)  # while the trail still reads
             sha256 = trail.sha256()
         size = file.tell()
@@ -117,6 +122,27 @@ def write_outputs(
                 writer.put(output.path, file.mode, member.packed)
             digest = encode_digest(member.packed.sha256)
             yield output, RecordEntry(output.path, "sha256", digest, member.packed.size), member.edits
+
+
+def require_sound(file: BinaryIO, path: Path, originals: Iterable[Original], archives: Archives) -> None:
+    """See that a wheel that was written just now is one, if a provenance says what is in it: anybody may change that.
+
+    Raises:
+        InvalidInput: it is none, so that the provenance is not what wheelfuse wrote.
+    """
+    recorded = [original for original in originals if original.recorded]
+    if not recorded:
+        return
+    file.flush()
+    try:
+        with Archive(path, archives[0].limits, written=file) as archive:
+            read_wheel(archive)
+    except InvalidInput as error:
+        told = "; ".join(f"{p.member}: {p.what}" if p.member else p.what for p in error.problems)
+        what = f"what comes of it, {path.name}, would be no sound wheel: {told}"
+        member = f"{recorded[0].dist_info}/{FILE}"
+        todo = "Take the wheel that wheelfuse wrote, unchanged."
+        raise InvalidInput(Problem(what, recorded[0].where, member, todo)) from error
 
 
 def _write_carrier(writer: ZipWriter, carrier: CarrierFile) -> RecordEntry:

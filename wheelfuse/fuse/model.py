@@ -147,7 +147,7 @@ class Original:
 
     *where* tells people the file. *files* has all files but RECORD. *serves* are the CPythons that would install
     this wheel rather than another one of the set. *guessed_from* names the wheel of another tool that it was
-    taken from, by guesswork.
+    taken from, by guesswork. *recorded* says that nothing but the provenance of a fused wheel tells of it.
     """
 
     name: WheelName
@@ -162,6 +162,7 @@ class Original:
     losses: tuple[Loss, ...] = ()
     serves: tuple[Target, ...] = ()
     guessed_from: str = ""
+    recorded: bool = False
 
     @cached_property
     def label(self) -> str:

@@ -166,6 +166,7 @@ def _described(source: Source, item: Input, files: Mapping[str, File]) -> Origin
         record=item.record,
         losses=item.losses,
         guessed_from=item.guessed_from,
+        recorded=True,
     )
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.contents import Archives, require_unchanged
-from wheelfuse.fuse.execute import write_outputs
+from wheelfuse.fuse.execute import require_sound, write_outputs
 from wheelfuse.fuse.model import Loss, Original, Output
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
@@ -68,7 +68,7 @@ def write_originals(
     """Write each original as a wheel of its own, all of them or none (as :func:`wheelfuse.wheel.outputs.together`).
 
     Raises:
-        InvalidInput: the content is not what was verified before.
+        InvalidInput: the content is not what was verified before, or the provenance is not what wheelfuse wrote.
         OSError: the disk is full, or the like.
     """
     wheels = []
@@ -77,6 +77,7 @@ def write_originals(
             path = directory / str(original.name)
             file = add(path)
             remembered = _write(original, archives, file, stamp)
+            require_sound(file, path, [original], archives)
             notes = tuple(_notes(original, remembered))
             wheels.append(SplitWheel(path, original.label, file.tell(), original.losses, notes))
         require_unchanged(archives)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from wheelfuse.content import Content, OnDisk, Shelf, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
@@ -94,11 +94,15 @@ class Member:
 class Archive:
     """An open zip file whose directory has been checked. Reads are thread-safe: they never share a file position.
 
+    *written* is a file that was written just now, and has another name than *path* as yet.
+
     Raises:
         InvalidInput: it is no zip file, one that two programs could read differently, or one beyond the *limits*.
     """
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, path: Path, limits: Limits = DEFAULT_LIMITS, *, written: BinaryIO | None = None
+    ) -> None:
         self.path = path
         self.name = path.name
         self.limits = limits
@@ -106,14 +110,7 @@ class Archive:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._shelf = Shelf(ON_DISK)
-        try:
-            # Whoever opens a named pipe would wait for its writer for ever.
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            todo = "See that it is there, and that you may read it."
-            raise InvalidInput(
-                Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)
-            ) from error
+        self._fd = os.dup(written.fileno()) if written else _opened(path)
         try:
             status = os.fstat(self._fd)
             if not stat.S_ISREG(status.st_mode):
@@ -430,6 +427,15 @@ class Archive:
             digest.update(chunk)
             offset += len(chunk)
         return digest.hexdigest()
+
+
+def _opened(path: Path) -> int:
+    try:
+        # Whoever opens a named pipe would wait for its writer for ever.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        todo = "See that it is there, and that you may read it."
+        raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)) from error
 
 
 def _state(descriptor: int) -> tuple[int, int]:
