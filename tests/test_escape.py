@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.hostile import ALL, TOKENS, deciphered, forbidden, names, orders
+from tests.odd_names import ALL, TOKENS, deciphered, forbidden, names, orders
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.escape import (
     as_bytes,

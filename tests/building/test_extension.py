@@ -320,7 +320,7 @@ def test_a_module_that_cannot_be_written_leaves_nothing(tree: Path, monkeypatch:
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         compile_extension("good.cpp", "out", "cp312")
-    assert names(Path("out")) == []
+    assert not Path("out").exists()
 
 
 def test_a_module_that_was_there_stays_if_its_successor_fails(tree: Path) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.directory import Member
 
 
 @pytest.fixture

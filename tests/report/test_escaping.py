@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 
 import wheelfuse
 from tests.fuse.merging import build_matrix, options
-from tests.hostile import ALL, TOKENS, deciphered, forbidden, names, orders
+from tests.odd_names import ALL, TOKENS, deciphered, forbidden, names, orders
 from tests.report.audits import NOWHERE, PRIVATE, PROVIDER, RULES, STALE, TARGETS, row, subject
 from tests.report.sarif import sarif_validator
 from tests.report.test_audit_formats import parsed

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tests.wheel.zips import INFO, NAME, Entry, wheel_entries, write_wheel, zip_bytes
 from tests.wheels import wheelfuse
 from wheelfuse.errors import InvalidInput
-from wheelfuse.wheel.archive import Archive, symlink_escapes
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.installing import symlink_escapes
 from wheelfuse.wheel.layout import reading_ahead
 
 ANY = b"some bytes, and some more bytes"
@@ -84,7 +85,9 @@ def test_a_zero_byte_in_a_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_name_that_a_terminal_would_obey_is_refused_and_shown_escaped(tmp_path: Path) -> None:
     path = write_wheel(tmp_path, wheel_entries(Entry("pkg/\x1b[2J.py", ANY), record=""))
-    assert problems_of(path) == [(NAME, "", r"control character in the member's name 'pkg/\x1b[2J.py'")]
+    [problem] = problems_of(path)
+    assert problem[:2] == (NAME, "pkg/\x1b[2J.py")
+    assert "control character" in problem[2]
 
 
 @pytest.mark.parametrize("letter", ["\u202e", "\u200b", "\ufeff", "\ue000", "\u00ad"])

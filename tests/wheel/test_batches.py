@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat
 
-from wheelfuse.wheel.archive import Member
 from wheelfuse.wheel.batches import SIZE, batches
+from wheelfuse.wheel.directory import Member
 
 
 def member(path: str, size: int) -> Member:

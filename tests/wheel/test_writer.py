@@ -17,8 +17,9 @@ import pytest
 
 from tests.wheel.zips import NAME, Entry, write_wheel
 from wheelfuse.wheel import writer as module
-from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.deflate import packed
+from wheelfuse.wheel.directory import Member
 from wheelfuse.wheel.outputs import replacing
 from wheelfuse.wheel.writer import DEFAULT_MODE, ZipWriter, timestamp
 

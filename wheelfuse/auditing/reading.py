@@ -22,8 +22,9 @@ from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.temporary import TemporaryFileError, keeping, scratch
-from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.batches import batches
+from wheelfuse.wheel.directory import Member
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest

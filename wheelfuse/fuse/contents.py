@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from wheelfuse.content import Content, reading, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import File, Inline, Restoration, Stored
-from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.directory import Member
 
 if TYPE_CHECKING:  # what edits ELF files takes long to load: here and below it is where it is needed
     from wheelfuse.elf.recipe import Recipe

@@ -18,7 +18,8 @@ from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.preparing import Edits, preparing
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
 from wheelfuse.fuse.reading import Progress
-from wheelfuse.wheel.archive import DEFAULT_MODE, Archive
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.directory import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
 from wheelfuse.wheel.outputs import replacing, to_disk
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from wheelfuse.elf.fatbin import Container
 from wheelfuse.elf.image import Image
 from wheelfuse.target import Target
-from wheelfuse.wheel.archive import DEFAULT_MODE, Member
+from wheelfuse.wheel.directory import DEFAULT_MODE, Member
 from wheelfuse.wheel.name import WheelName
 
 if TYPE_CHECKING:  # few merges edit ELF files, and what does takes long to load

@@ -15,7 +15,7 @@ from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Fate, File, Inline, Original, RecordForm, Restoration, SeenCode, Stored
 from wheelfuse.fuse.provenance import FILE, Input, Origin, Provenance
 from wheelfuse.target import ALL_TARGETS, Target
-from wheelfuse.wheel.archive import DEFAULT_MODE
+from wheelfuse.wheel.directory import DEFAULT_MODE
 from wheelfuse.wheel.metadata import write_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.record import UNHASHED, RecordEntry, encode_digest, format_record

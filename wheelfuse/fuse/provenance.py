@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Fate, Loss, RecordForm, Resolution
-from wheelfuse.wheel.archive import DEFAULT_MODE
+from wheelfuse.wheel.directory import DEFAULT_MODE
 
 if TYPE_CHECKING:  # few wheels hold edited files, and what edits them takes long to load
     from wheelfuse.elf.patch import Undo

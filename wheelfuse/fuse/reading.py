@@ -21,8 +21,9 @@ from wheelfuse.fuse.model import Original, Restoration
 from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, Verified, sketches
 from wheelfuse.fuse.provenance import FILE, Origin, Provenance
-from wheelfuse.wheel.archive import Archive, Member
+from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.batches import SIZE, batches
+from wheelfuse.wheel.directory import Member
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import Wheel, read_wheel
 from wheelfuse.workers import threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wheelfuse.wheel.archive import Member
+from wheelfuse.wheel.directory import Member
 
 SIZE = 1 << 20
 """Up to about so many bytes are a portion."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from wheelfuse.errors import InvalidInput
 
@@ -49,3 +50,17 @@ def parse_scripts(content: bytes) -> frozenset[str]:
         if not _CALLABLE.fullmatch(value):
             raise InvalidInput(f"{name} is to call {value[:100]!r}, which is not 'module:function'")
     return frozenset(found)
+
+
+def symlink_escapes(path: str, destination: str) -> bool:
+    """Whether a symbolic link at *path* in a wheel may point out of the tree that the wheel installs.
+
+    Each directory of a scheme (``pkg-1.0.data/scripts``) is installed by itself, to a place of its own. After
+    another name ``..`` is not followed: that name may be a link itself.
+    """
+    directories = PurePosixPath(path).parent.parts
+    if directories and directories[0].endswith(".data"):
+        directories = directories[2:]
+    ups = [part == ".." for part in PurePosixPath(destination).parts]
+    upward = ups.index(False) if False in ups else len(ups)
+    return destination.startswith("/") or upward > len(directories) or any(ups[upward:])

@@ -165,7 +165,7 @@ def _zip64_sizes(extra: bytes, compressed: int, size: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Directory:
+class EndRecord:
     """What the end of a zip file says of its directory: where it begins, its length, and how many members it lists.
 
     *comment* is the length of the comment that ends the file. Lengths are in bytes.
@@ -177,7 +177,7 @@ class Directory:
     comment: int
 
     @classmethod
-    def read(cls, read: Read, size: int) -> Directory | str:
+    def read(cls, read: Read, size: int) -> EndRecord | str:
         """Read the end records of a file of *size* bytes; a text if they are not all of its end."""
         ends = _ends(read, size)
         if isinstance(ends, str):
@@ -230,7 +230,7 @@ def _ends(read: Read, size: int) -> tuple[int] | str:
     return (found[0],) if len(found) == 1 else "two end records: which archive is meant, programs disagree on"
 
 
-def strays(extents: Sequence[tuple[int, int, str]], directory: Directory) -> Iterator[tuple[str, str]]:
+def strays(extents: Sequence[tuple[int, int, str]], directory: EndRecord) -> Iterator[tuple[str, str]]:
     """Where members overlap, or bytes belong to none: what is wrong, and at which member.
 
     *extents* are the begin and the end of each member in the file, and its name.

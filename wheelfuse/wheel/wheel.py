@@ -10,8 +10,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from wheelfuse.errors import InvalidInput, Problem
-from wheelfuse.wheel.archive import Archive, Member, symlink_escapes
-from wheelfuse.wheel.installing import SCHEMES, misplaced, parse_scripts
+from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.directory import Member
+from wheelfuse.wheel.installing import SCHEMES, misplaced, parse_scripts, symlink_escapes
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.portability import unportable

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from wheelfuse.content import pieces
-from wheelfuse.wheel.archive import DEFAULT_MODE as DEFAULT_MODE
-from wheelfuse.wheel.archive import DEFLATED, Archive, Member
+from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.deflate import Packed, Seen, deflated
+from wheelfuse.wheel.directory import DEFAULT_MODE as DEFAULT_MODE
+from wheelfuse.wheel.directory import DEFLATED, Member
 from wheelfuse.wheel.trail import Trail
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
