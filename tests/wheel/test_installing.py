@@ -71,6 +71,8 @@ def test_programs_are_named() -> None:
         (b"[console_scripts]\ntool = pkg\n", "tool is to call 'pkg', which is not 'module:function'"),
         (b"[console_scripts]\ntool = import os; os.abort()\n", "which is not 'module:function'"),
         (b"[console_scripts]\ntool =\n", "which is not 'module:function'"),
+        (b"[console_scripts]\rtool = pkg:f\r", "take for the end of a line"),
+        (b"[console_scripts]\ntool = pkg:f\x0c\n", "take for the end of a line"),
     ],
 )
 def test_entry_points_that_make_no_program_are_refused(tmp_path: Path, content: bytes, said: str) -> None:

@@ -32,15 +32,18 @@ def parse_scripts(content: bytes) -> frozenset[str]:
     """The names of the programs that ``entry_points.txt`` asks for.
 
     Raises:
-        InvalidInput: it is not UTF-8 or no INI file, a name is a path, or what a program is to call is nothing that
-            can be called.
+        InvalidInput: it is not UTF-8 or no INI file, has lines that end otherwise than by LF or CRLF, a name is a path,
+            or what a program is to call is nothing that can be called.
     """
     from configparser import ConfigParser, Error  # few wheels have entry points
 
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(content.decode(), "entry_points.txt")
+        text = content.decode().replace("\r\n", "\n")
+        if text and text.splitlines() != text.removesuffix("\n").split("\n"):
+            raise InvalidInput("control characters that some installers take for the end of a line")
+        parser.read_string(text, "entry_points.txt")
     except (UnicodeDecodeError, Error) as error:
         raise InvalidInput(f"installers cannot read it: {' '.join(str(error).split())[:200]}") from error
     found = {name: value for group in _SCRIPTS if group in parser for name, value in parser.items(group)}
