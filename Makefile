@@ -3,7 +3,7 @@
 # make test    all tests
 # make lint    ruff and mypy
 # make bench   run wheelfuse beside its peers (BENCH_OPTIONS: cases, --times N; see python -m bench --help)
-# make fuzz    try damaged and hostile inputs (FUZZ_SECONDS=60 each, FUZZ_TARGETS: see python -m fuzz --help)
+# make fuzz    try damaged and hostile inputs, drawn and led by coverage (FUZZ_SECONDS=60 for each target; FUZZ_TARGETS)
 # make docs    write docs/rules.md from the rules of the audit
 # make clean   remove everything that make wrote
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
@@ -33,8 +33,8 @@ bench: $(VENV)/.ready-for-test
 	@$(VENV)/bin/python -m bench $(BENCH_OPTIONS)
 
 fuzz: $(VENV)/.ready-for-fuzz
-	@$(VENV)/bin/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
-	@$(VENV)/bin/python -m fuzz --guided --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+	@$(VENV)/bin/python -m fuzz --guided --seconds $(FUZZ_SECONDS) --results fuzz/results/guided.json $(FUZZ_TARGETS) & \
+	$(VENV)/bin/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS); drawn=$$?; wait $$! && exit $$drawn
 
 docs: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.rule_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -37,6 +38,8 @@ def run(target: Target, seconds: float, seed: int) -> Tally:
             tally.failures.append(Failure(target.name, seed, -1, kind, error[-1], error[-1][:80]))
             kept = _keep(target, path)
             print(f"{kind} in {target.name}: {kept}: {error[-1]}", flush=True)
+            # On a machine of CI the file is soon gone.
+            print(base64.b64encode(kept.read_bytes()).decode(), flush=True)
         if not tally.counts["guided"]:
             raise RuntimeError(f"atheris did not run: {done.stderr[-2000:]}")
         return tally
