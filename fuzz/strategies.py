@@ -260,7 +260,9 @@ def _row(draft: Draft, one: int, two: int) -> None:
             del draft.rows[at]
             draft.rows.append("")
         case _:
-            changed = broken_bytes(draft.rows[at].encode(), [("bytes", two >> 2, 0, two % 256)])
+            changed = broken_bytes(
+                draft.rows[at].encode("utf-8", "surrogateescape"), [("bytes", two >> 2, 0, two % 256)]
+            )
             draft.rows[at] = changed.decode("utf-8", "surrogateescape")
 
 
