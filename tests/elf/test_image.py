@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 from pathlib import Path
@@ -244,6 +245,15 @@ def test_without_deep_there_is_no_digest() -> None:
 )
 def test_hash_suffixes_are_masked(name: str, masked: str) -> None:
     assert masked_exports(read_image(library(f"int {name};"))) == {masked}
+
+
+def test_names_that_are_no_text_stay_different() -> None:
+    plain = library("int odd_QQ(void) { return 1; }", "libodd.so")
+    one, other = (
+        read_image(plain.replace(b"odd_QQ", b"odd_" + 2 * byte), deep=True) for byte in (b"\xff", b"\xfe")
+    )
+    assert os.fsdecode(b"odd_\xff\xff") in one.exports
+    assert "exported symbols differ" in interchangeable([one, other])
 
 
 def test_the_order_of_needed_libraries_does_not_count() -> None:

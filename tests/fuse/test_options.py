@@ -206,6 +206,7 @@ def test_what_is_no_target_is_a_usage_error(text: str) -> None:
 
 def test_holes_are_targets_or_modules_of_targets() -> None:
     assert parse_missing(["cp314,cp313t:pkg._x", "cp310"]) == ("cp314", "cp313t:pkg._x", "cp310")
+    assert parse_missing([" cp314 , cp310:pkg.a,b ,"]) == ("cp314", "cp310:pkg.a,b ,")
     with pytest.raises(UsageError):
         parse_missing(["pkg._x"])
 

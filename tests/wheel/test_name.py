@@ -32,6 +32,11 @@ def test_the_parts_of_a_name_as_they_are_spelled() -> None:
     "pkg-1.0-build-cp312-cp312-linux_x86_64.whl",
     "pkg.whl",
     "dir/pkg-1.0-cp312-cp312-linux_x86_64.whl",
+    "pkg-1.0-1\n::error::x-cp312-cp312-linux_x86_64.whl",
+    "pkg-1.0-cp312-cp312-linux_x86_64\x1b[2J.whl",
+    "pkg-1.0-1\udcff-cp312-cp312-linux_x86_64.whl",
+    "pkg-1.0-cp312-cp312-linux\u202e_x86_64.whl",
+    f"pkg-1.0-{'.'.join(f'cp3{minor}' for minor in range(80))}-none-any.whl",
 ])  # fmt: skip
 def test_what_is_no_wheel_name_is_refused(filename: str) -> None:
     with pytest.raises(InvalidInput, match="not a wheel file name") as caught:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from wheelfuse.escape import as_bytes
+
 _LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1", "libc++abi.dylib")
 
 _SPECIAL = re.compile(r"_Z(?:T[VTISW]|T[hv]n?\d+_(?:n?\d+_)?|G[VR])?Z*")
@@ -109,10 +111,10 @@ def _demangler() -> Callable[[str], str]:
 
 def _ask(function: Callable[..., int | None], free: Callable[[int], None], symbol: str) -> str:
     status = ctypes.c_int()
-    found = function(symbol.encode(), None, None, ctypes.byref(status))
+    found = function(as_bytes(symbol), None, None, ctypes.byref(status))
     if not found:
         return symbol
     try:
-        return ctypes.string_at(found).decode("utf-8", "replace")
+        return ctypes.string_at(found).decode("utf-8", "surrogateescape")
     finally:
         free(found)

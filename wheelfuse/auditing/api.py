@@ -15,6 +15,7 @@ from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import judge, run
 from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.escape import as_bytes
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.outputs import replacing
 
@@ -98,7 +99,7 @@ def write_baseline(
         raise InvalidInput(unreadable)
     counts = baselines.count(subjects)
     with replacing(Path(file), overwrite=True) as output:
-        output.write(baselines.render(counts).encode())
+        output.write(as_bytes(baselines.render(counts)))
     return counts
 
 

@@ -43,6 +43,7 @@ from wheelfuse.elf.layout import (
     Shdr,
 )
 from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.escape import as_bytes
 
 MAGIC = b"\x7fELF"
 
@@ -319,7 +320,7 @@ class _Names:
         self._left -= end - start
         if self._left < 0:
             raise ValueError("names overlap")
-        return table[start:end].decode("utf-8", "replace")
+        return table[start:end].decode("utf-8", "surrogateescape")
 
 
 def _dynamic(encoding: Encoding, segment: Phdr, data: Content) -> tuple[Dyn, ...]:
@@ -483,7 +484,7 @@ def _loaded_digest(
     for header, section in zip(headers, sections, strict=True):
         if not section.flags & _ALLOC or section.name == _BUILD_ID:
             continue
-        digest.update(f"{section.name} {section.kind} {header.addr} {section.size}".encode())
+        digest.update(as_bytes(f"{section.name} {section.kind} {header.addr} {section.size}"))
         if section.kind != _NOBITS:
             _update(digest, data, section)
     return digest.hexdigest()

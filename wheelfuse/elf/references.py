@@ -342,7 +342,7 @@ class _Reader:
             left -= max(end - section.record.name, 0)
             if end < 0 or left < 0:
                 raise InvalidInput("the name of a section has no end")
-            names.append(data[section.record.name : end].decode("utf-8", "replace"))
+            names.append(data[section.record.name : end].decode("utf-8", "surrogateescape"))
         return tuple(names)
 
     def records(self) -> Iterator[FatbinRecord]:

@@ -188,11 +188,13 @@ def parse_targets(texts: Iterable[str]) -> tuple[Target, ...]:
 
 
 def parse_missing(texts: Iterable[str]) -> tuple[str, ...]:
-    """Holes that are accepted: ``cp314``, or ``cp314:pkg._module`` for one module of it.
+    """Holes that are accepted: ``cp314``, or ``cp314:pkg._module`` for one module of it. Commas divide them where a
+    target follows; names of modules are what files are called, and may have one.
 
     Raises:
         UsageError: one of them names no target.
     """
-    holes = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    parts = (part for text in texts for part in re.split(r",(?=\s*cp\d)", text))
+    holes = [part.lstrip() if ":" in part else part.strip(" ,") for part in parts]
     parse_targets(hole.partition(":")[0] for hole in holes)
-    return tuple(holes)
+    return tuple(filter(None, holes))

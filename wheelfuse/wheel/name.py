@@ -14,6 +14,11 @@ from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.target import ALL_TARGETS, Target
 
 
+_LONGEST = 255
+_ODD = re.compile(r"[^A-Za-z0-9_.+!-]")
+"""What is in no name, version (PEP 440), build number or tag; some programs let it pass."""
+
+
 @dataclass(frozen=True)
 class WheelName:
     """The parts of ``{distribution}-{version}(-{build})?-{python}-{abi}-{platform}.whl``, spelled as there."""
@@ -32,8 +37,12 @@ class WheelName:
         Raises:
             InvalidInput: it is no wheel file name.
         """
-        if any(character in filename for character in "/\\\0"):
-            raise InvalidInput(Problem("not a wheel file name: it holds a directory", filename))
+        if len(filename) > _LONGEST:
+            what = f"not a wheel file name: {len(filename)} letters, where file systems take {_LONGEST}"
+            raise InvalidInput(Problem(what, filename))
+        if odd := _ODD.search(filename):
+            what = f"not a wheel file name: {odd[0]!r} is none of the letters that names and tags have"
+            raise InvalidInput(Problem(what, filename))
         try:
             utils.parse_wheel_filename(filename)
         except ValueError as error:  # as InvalidWheelFilename is, and what int says to thousands of digits

@@ -12,7 +12,9 @@ def resolve(case: Case, context: Context) -> Settled | Conflict | None:
     if not case.newest.files[case.path].is_symlink:
         return None
     for original in case.owners:
-        destination = context.facts.contents[original.files[case.path].digest].decode("utf-8", "replace")
+        destination = context.facts.contents[original.files[case.path].digest].decode(
+            "utf-8", "surrogateescape"
+        )
         path = posixpath.normpath(posixpath.join(posixpath.dirname(case.path), destination))
         if path in context.binding.per_target:
             reason = "a symbolic link to a library that becomes one per CPython"
