@@ -22,6 +22,7 @@ import pytest
 from tests.faults.kills import SIGNALS, Killing
 from tests.faults.soundness import hidden, require_installable, snapshot
 from tests.fuse.merging import command
+from tests.native import library
 from tests.wheels import build_wheel, wheelfuse
 from wheelfuse.building.placing import possible_way
 from wheelfuse.temporary import scratch
@@ -157,6 +158,35 @@ class TestRights:
         assert done.returncode == 3
         assert f"{first}: cannot be opened: Permission denied" in done.stderr
         assert "See that it is there, and that you may read it." in done.stderr
+
+    def test_what_an_audit_cannot_look_into_is_not_passed(self, tmp_path: Path) -> None:
+        for closed in (tmp_path / "a", tmp_path / "b" / "c"):
+            closed.mkdir(parents=True)
+            (closed / "x.py").touch()
+            closed.chmod(0)
+        for given, code, path in (("a", "WF001", ""), ("b", "WF003", "c")):
+            done = self.run("audit", tmp_path / given, "--format", "json")
+            assert (done.returncode, done.stderr) == (1, "")
+            (finding,) = json.loads(done.stdout)["subjects"][0]["findings"]
+            assert (finding["code"], finding["path"]) == (code, path)
+            assert finding["message"] == "cannot be read: Permission denied"
+        tmp_path.joinpath("with", "lib").mkdir(parents=True)
+        (tmp_path / "with" / "lib").chmod(0)
+        (tmp_path / "x.so").write_bytes(library("int one;"))
+        done = self.run("audit", tmp_path / "x.so", "--with", tmp_path / "with")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"error: {tmp_path}/with/lib: cannot be read: Permission denied\n" in done.stderr
+
+    def test_an_input_of_an_audit_that_cannot_be_looked_at_leaves_the_others_their_say(
+        self, wheels: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "closed").mkdir()
+        (tmp_path / "closed").chmod(0)
+        first = min(wheels.iterdir())
+        for name in ("x.whl", "x.so", "x.zip", "*.whl"):
+            done = self.run("audit", tmp_path / "closed" / name, first, "--jobs", "2")
+            assert (done.returncode, done.stderr) == (1, "")
+            assert "Permission denied" in done.stdout and first.name in done.stdout
 
 
 def test_the_output_and_temporary_files_may_lie_on_other_file_systems(wheels: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import stat
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from wheelfuse.content import Content, OnDisk, Shelf, pieces, spooled
+from wheelfuse.content import Content, NotAFile, OnDisk, Shelf, descriptor_of, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.directory import STORED, Member, Reader
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
@@ -60,13 +59,8 @@ class Archive:
         self._shelf = Shelf(ON_DISK)
         self._fd = os.dup(written.fileno()) if written else _opened(path)
         try:
-            status = os.fstat(self._fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidInput(
-                    Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels.")
-                )
             self._state = _state(self._fd)
-            self.size = status.st_size
+            self.size = os.fstat(self._fd).st_size
             self.members, self.extras = Reader(self.name, self._fd, self._pread, self.size, limits).read()
         except BaseException:
             os.close(self._fd)
@@ -227,8 +221,10 @@ class Archive:
 
 def _opened(path: Path) -> int:
     try:
-        # Whoever opens a named pipe would wait for its writer for ever.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return descriptor_of(path)
+    except NotAFile as error:
+        todo = "Name a wheel, or a directory of wheels."
+        raise InvalidInput(Problem("not a file", str(path), todo=todo)) from error
     except OSError as error:
         todo = "See that it is there, and that you may read it."
         raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)) from error
