@@ -39,6 +39,8 @@ def read_pyproject(path: Path) -> Mapping[str, Any]:
         raise UsageError(Problem(f"cannot be read: {error.strerror}", str(path))) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(Problem(str(error), str(path))) from error
+    except RecursionError as error:
+        raise UsageError(Problem("is nested too deeply", str(path))) from error
 
 
 def table(document: Mapping[str, Any], where: str, *keys: str) -> Mapping[str, Any]:
