@@ -88,6 +88,34 @@ def test_the_shell_expands_globs(wheels: list[Path], tmp_path: Path) -> None:
     assert "pkg-1.0-cp310.cp311-cp310.cp311-" in done.stdout
 
 
+def from_stdin(names: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    line = [sys.executable, "-m", "wheelfuse", *arguments, "-"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    return subprocess.run(line, input=names, capture_output=True, env=environment)
+
+
+@pytest.mark.parametrize("command", ["merge", "audit", "verify"])
+def test_names_from_standard_input_are_bytes_and_hold_no_nul(tmp_path: Path, command: str) -> None:
+    there = os.path.join(os.fsencode(tmp_path), b"a\xff.whl")  # noqa: PTH118
+    Path(os.fsdecode(there)).write_bytes(b"no zip file")
+    done = from_stdin(there + b"\n", command)
+    assert b"not a zip file" in done.stdout + done.stderr
+    assert b"a\\udcff.whl" in done.stdout + done.stderr and b"Traceback" not in done.stderr
+    done = from_stdin(b"a\0b\0", command)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"error: standard input: a NUL byte in a name: 'a\\x00b" in done.stderr
+    assert b"One name a line: find -print, not -print0." in done.stderr
+
+
+def test_a_standard_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    handle = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    line = [sys.executable, "-m", "wheelfuse", "audit", "-"]
+    done = subprocess.run(line, stdin=handle, capture_output=True, text=True)
+    os.close(handle)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "error: standard input: cannot be read: Bad file descriptor\n"
+
+
 def test_empty_standard_input_is_refused() -> None:
     done = wheelfuse("merge", "-", stdin="")
     assert done.returncode == 2
