@@ -35,7 +35,7 @@ from wheelfuse.interpreters.search import find, parse_python
 from wheelfuse.processes import Finished, StrPath, run
 from wheelfuse.target import Target
 from wheelfuse.temporary import scratch
-from wheelfuse.wheel.outputs import replacing
+from wheelfuse.wheel.outputs import make_executable, replacing
 from wheelfuse.workers import processors
 
 MOST_LINES = 60
@@ -73,7 +73,7 @@ def compile_extension(
     Raises:
         UsageError: the request makes no sense: no sources, or some that do not exist.
         JobFailed: something to compile with is missing, a compiler failed, or the audit found an error.
-        OSError: the output cannot be written.
+        WriteFailed: the output cannot be written.
     """
     begun = time.monotonic()
     options = options or ExtensionOptions()
@@ -87,7 +87,7 @@ def compile_extension(
         data = built.read_bytes()
         with replacing(path.absolute(), overwrite=True) as file:
             file.write(data)
-        path.chmod(0o755)
+            make_executable(file)
     return CompiledExtension(
         path, tools.interpreter.target, len(data), hashlib.sha256(data).hexdigest(),
         time.monotonic() - begun, tuple(shell_line(command.words) for command in commands), report,
