@@ -21,6 +21,7 @@ from wheelfuse.target import Target
 
 TARGETS = ("cp310", "cp311")
 EARLIER = "631152000"
+PROJECT = '[project]\nname = "pkg"\nversion = "1"\nrequires-python = ">=3.12,<3.14"\n'
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ AUDIT = (
     "--format", "sarif={out}/a.sarif", "--format", "json={out}/a.json", "--format", "markdown={out}/a.md",
 )  # fmt: skip
 BASELINE = ("audit", "{inputs}", "-q", "--fail-on", "never", "--write-baseline", "{out}/baseline.json")
-CI = ("ci", "github", "--exclude", "cp315", "-o", "{out}/pipeline.yml")
+CI = ("ci", "github", "-o", "{out}/pipeline.yml")
 
 SCENARIOS = {
     "merge": Scenario(MERGE),
@@ -116,11 +117,13 @@ class Trial:
         self.scenario, self.place, self.out = scenario, place, place / "out"
         self._with = monkeypatch
         self.old: dict[str, bytes] = {}
+        (place / "pyproject.toml").write_text(PROJECT)
+        monkeypatch.chdir(place)
         if scenario.old:
             monkeypatch.setenv("SOURCE_DATE_EPOCH", EARLIER)
             assert command(*filled(scenario.old, place))[0] == 0
             self.old = snapshot(self.out)
-            if "audit" in scenario.old:  # it would write the same again
+            if {"audit", "ci"} & set(scenario.old):  # they would write the same again
                 self.old = dict.fromkeys(self.old, b"an older one\n")
             monkeypatch.delenv("SOURCE_DATE_EPOCH")
         code, err = scenario.run(place)
@@ -190,7 +193,8 @@ def failures(trial: Trial, names: Sequence[str], *, onwards: bool = False) -> It
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_failure_of_any_call(scenario: Scenario, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = set(failures(Trial(scenario, place, monkeypatch), (*WRITING, *READING)))
-    assert {"write", "fsync", "unlink", "open", "flock", "pread"} <= failed
+    assert {"write", "fsync", "unlink", "open", "flock"} <= failed
+    assert "pread" in failed or "ci" in scenario.arguments
     assert failed & {"link", "replace"}
 
 
@@ -238,9 +242,7 @@ def test_calls_that_are_interrupted_again_and_again(
 
 
 @pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK", "EINVAL"])
-def test_a_file_system_without_hard_links(
-    place: Path, monkeypatch: pytest.MonkeyPatch, error: str
-) -> None:
+def test_a_file_system_without_hard_links(place: Path, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
     trial = Trial(SCENARIOS["merge"], place, monkeypatch)
     trial.reset()
     monkeypatch.setitem(ERRORS, "link", getattr(errno, error))

@@ -21,12 +21,14 @@ from typing import Any
 
 import pytest
 
+from tests.faults.injection import counted
 from tests.faults.kills import SIGNALS, Killing
 from tests.faults.soundness import hidden, require_installable, snapshot
+from tests.faults.test_every_call import PROJECT
 from tests.fuse.merging import command
 from tests.wheels import build_wheel, compile_library, extension_source, wheelfuse
 from wheelfuse.building.placing import possible_way
-from wheelfuse.temporary import scratch
+from wheelfuse.temporary import LeftBehind, scratch
 from wheelfuse.wheel.outputs import Unsettled, WriteFailed, replacing, together
 from wheelfuse.wheel.writer import ZipWriter
 
@@ -85,18 +87,37 @@ class TestFullDisks:
         assert snapshot(out) == before
         assert there_before or not out.exists()
 
-    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
-    @pytest.mark.parametrize("pages", [1, 8, 25])
-    def test_a_small_file_system(self, wheels: Path, tmp_path: Path, pages: int) -> None:
-        out = tmp_path / "out"
+    def mounted(
+        self, wheels: Path, out: Path, options: str, before: str = "true"
+    ) -> subprocess.CompletedProcess[str]:
+        """Merge into a tmpfs, in which *before* was run; prints what is there after that."""
         out.mkdir()
-        mount = f'mount -t tmpfs -o size={pages * 4}k none "$0" && {{ "$@"; c=$?; ls -A "$0"; exit $c; }}'
-        line = [sys.executable, "-m", "wheelfuse", "merge", str(wheels), "-o", str(out)]
-        done = subprocess.run(
+        mount = (
+            f'cd "$0" && mount -t tmpfs {options} none . && cd . && {{ {before}; }} || exit 99; '
+            '"$@"; c=$?; cd "$0"; for file in $(ls -A); do echo "$file: $(cat $file)"; done; exit $c'
+        )
+        line = [sys.executable, "-m", "wheelfuse", "merge", str(wheels), "-o", str(out), "--force"]
+        return subprocess.run(
             [*possible_way(), "sh", "-c", mount, str(out), *line], capture_output=True, text=True
         )
-        assert (done.returncode, done.stdout) == (5, "")
+
+    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
+    @pytest.mark.parametrize("pages", [2, 8, 25])
+    @pytest.mark.parametrize("there_before", [False, True])
+    def test_a_small_file_system(self, wheels: Path, tmp_path: Path, pages: int, there_before: bool) -> None:
+        name = merged(wheels, tmp_path / "elsewhere").name
+        before = f'cd "$0"; echo old > {name}' if there_before else "true"
+        done = self.mounted(wheels, tmp_path / "out", f"-o size={pages * 4}k", before)
+        assert (done.returncode, done.stdout) == (5, f"{name}: old\n" if there_before else "")
         assert "No space left on device" in done.stderr and "Free some space" in done.stderr
+
+    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
+    def test_a_file_system_for_reading_only(self, wheels: Path, tmp_path: Path) -> None:
+        done = self.mounted(wheels, tmp_path / "out", "-r")
+        assert (done.returncode, done.stdout) == (5, "")
+        assert f"could not write: {tmp_path}/out/pkg-1.0-" in done.stderr
+        assert ": Read-only file system; nothing there has changed" in done.stderr
+        assert "Choose a directory that you may write to." in done.stderr
 
     def test_no_directory_for_temporary_files_but_the_usual_ones(self, wheels: Path, tmp_path: Path) -> None:
         expected = merged(wheels, tmp_path / "there").read_bytes()
@@ -144,6 +165,15 @@ class TestRights:
         done = self.run("merge", wheels, "-o", tmp_path / "closed" / "out")
         assert done.returncode == 5
         assert f"could not write: {tmp_path}/closed/out: Permission denied" in done.stderr
+
+    def test_a_file_that_may_not_be_written_to_is_replaced(self, wheels: Path, tmp_path: Path) -> None:
+        """As with every rename, the rights of the directory count."""
+        path = merged(wheels, tmp_path / "out")
+        path.write_bytes(b"old")
+        path.chmod(0o444)
+        done = self.run("merge", wheels, "-o", tmp_path / "out", "--force", "-q")
+        assert (done.returncode, done.stderr) == (0, "")
+        require_installable(path)
 
     def test_a_directory_that_may_be_written_to_but_not_read(self, wheels: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
@@ -342,10 +372,53 @@ class TestLeftovers:
         (tmp_path / "precious").write_bytes(b"kept")
         (tmp_path / f".x.{hexadecimal}.partial").symlink_to("precious")
         os.mkfifo(tmp_path / f".y.{hexadecimal}.partial")
+        (tmp_path / f".z.{hexadecimal}.partial").mkdir()  # we make no directories of that name
         before = {path.name for path in tmp_path.iterdir()}
         with replacing(tmp_path / "mine", overwrite=True):
             pass
         assert {path.name for path in tmp_path.iterdir()} == {*before, "mine"}
+
+    def test_a_file_with_the_name_of_a_directory_for_temporary_files_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        (tmp_path / "wheelfuse-0123456789ab").write_bytes(b"kept")
+        with scratch():
+            pass
+        assert snapshot(tmp_path) == {"wheelfuse-0123456789ab": b"kept"}
+
+    def test_what_a_program_made_read_only_goes_with_the_directory(self, tmp_path: Path) -> None:
+        for name in ("tmp", "other"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "other").chmod(0o555)
+        program = (
+            "import sys\nfrom pathlib import Path\nfrom wheelfuse.temporary import scratch\n"
+            "with scratch() as place:\n"
+            "    (place / 'a' / 'b').mkdir(parents=True)\n"
+            "    (place / 'a' / 'b' / 'file').touch()\n"
+            "    (place / 'a' / 'link').symlink_to(sys.argv[1])\n"
+            "    (place / 'a' / 'b').chmod(0)\n"
+            "    (place / 'a').chmod(0o555)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "other")], capture_output=True, text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, preexec_fn=without_privileges,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert (tmp_path / "other").stat().st_mode & 0o777 == 0o555
+
+    def test_a_directory_that_stays_is_named_and_goes_with_the_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.warns(LeftBehind, match=r"/wheelfuse-\w+ could not be removed: Permission denied"):
+            with counted(("rmdir",), 0, onwards=True), scratch():
+                pass
+        assert len(list(tmp_path.iterdir())) == 1
+        with scratch():
+            pass
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_file_that_is_taken_for_stale_before_it_is_locked_is_made_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -415,9 +488,6 @@ class TestSeveralFiles:
                 with add(tmp_path / name, overwrite=False) as file:
                     file.write(b"whole")
         assert snapshot(tmp_path) == {"a": b"whole", "b": b"whole"}
-
-
-PROJECT = '[project]\nname = "pkg"\nversion = "1"\nrequires-python = ">=3.12,<3.14"\n'
 
 
 class TestOutputsThatAreNoFiles:
@@ -586,6 +656,54 @@ class TestDebugFiles:
         assert len(snapshot(tmp_path / "debug")) == 2
         [wheel] = (tmp_path / "out").iterdir()
         require_installable(wheel)
+
+
+class TestStandardStreams:
+    def shell(self, end: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "wheelfuse", *map(str, arguments)]
+        return subprocess.run(["sh", "-c", f'"$@" {end}', "sh", *line], capture_output=True, text=True)
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_some_are_closed(self, wheels: Path, tmp_path: Path, closed: str) -> None:
+        done = self.shell(closed, "merge", wheels, "-o", tmp_path / "out")
+        assert (done.returncode, done.stderr) == (0, "")
+        [wheel] = (tmp_path / "out").iterdir()
+        require_installable(wheel)
+
+    @pytest.mark.parametrize("closed", [">&-", "2>&-"])
+    def test_a_refusal_while_some_are_closed(self, tmp_path: Path, closed: str) -> None:
+        assert self.shell(closed, "merge", tmp_path / "missing").returncode == 2
+
+    def test_names_from_a_closed_one(self) -> None:
+        done = self.shell("<&-", "merge", "-")
+        assert done.returncode == 2
+        assert "no wheels were given" in done.stderr
+
+    @pytest.mark.parametrize("end", ["2>/dev/full", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}"])
+    @pytest.mark.parametrize("arguments", [("merge", "/missing"), ("merge", "--unknown"), ("nonsense",)])
+    def test_messages_that_nobody_reads(self, end: str, arguments: tuple[str, ...]) -> None:
+        line = [sys.executable, "-m", "wheelfuse", *arguments]
+        done = subprocess.run(["bash", "-c", f'"$@" {end}', "bash", *line], stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, RecursionError, MemoryError, KeyError])
+def test_a_fault_has_an_exit_code_of_its_own(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def copy(*_: object) -> None:
+        raise kind("::error::\x1b]0;deep")
+
+    monkeypatch.setattr(ZipWriter, "copy", copy)
+    code, out, err = command("merge", wheels, "-o", tmp_path / "out")
+    assert (code, out) == (70, "")
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert kind.__name__ in err and "\x1b" not in err and "\n::error" not in err
+    assert err.splitlines()[-2:] == [
+        "error: this is a fault of wheelfuse, not yours",
+        "    Please report it, with the lines above and the command that you gave.",
+    ]
+    assert not (tmp_path / "out").exists()
 
 
 class TestSignals:

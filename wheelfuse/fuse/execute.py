@@ -21,7 +21,7 @@ from wheelfuse.fuse.reading import Progress
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.directory import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
-from wheelfuse.wheel.outputs import to_disk
+from wheelfuse.wheel.outputs import to_disk, writing
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.trail import Trail
 from wheelfuse.wheel.wheel import read_wheel
@@ -125,13 +125,14 @@ def require_sound(file: BinaryIO, path: Path, originals: Iterable[Original], arc
 
     Raises:
         InvalidInput: it is none, so that the provenance is not what wheelfuse wrote.
+        WriteFailed: it cannot be read.
     """
     recorded = [original for original in originals if original.recorded]
     if not recorded:
         return
     file.flush()
     try:
-        with Archive(path, archives[0].limits, written=file) as archive:
+        with writing(path), Archive(path, archives[0].limits, written=file) as archive:
             read_wheel(archive)
     except InvalidInput as error:
         told = "; ".join(f"{p.member}: {p.what}" if p.member else p.what for p in error.problems)
