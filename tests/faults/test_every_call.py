@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,7 @@ AUDIT = (
 )  # fmt: skip
 BASELINE = ("audit", "{inputs}", "-q", "--fail-on", "never", "--write-baseline", "{out}/baseline.json")
 CI = ("ci", "github", "-o", "{out}/pipeline.yml")
+COMPILE = ("compile", "m.cpp", "-o", "{out}", "--target", sys.executable, "-q")
 
 SCENARIOS = {
     "merge": Scenario(MERGE),
@@ -85,9 +88,20 @@ def make_inputs(place: Path) -> Path:
                 "pkg/config.py": f"NAME = '{target}'\n", "pkg/same.bin": b"same" * 5000,
             },
         )  # fmt: skip
+    make_compiler(place)
     code, _, err = command("merge", place / "in", "-o", place / "fused", "-q")
     assert code == 0, err
     return place
+
+
+def make_compiler(place: Path) -> None:
+    """A compiler that makes the same module of anything, fast."""
+    (place / "m.cpp").write_text("int x;\n")
+    compile_library(place / "m.so", extension_source("_C"))
+    (place / "c++").write_text(
+        '#!/bin/sh\nuntil [ "$1" = -o ]; do shift; done\nexec cp "${0%/*}/m.so" "$2"\n'
+    )
+    (place / "c++").chmod(0o755)
 
 
 @pytest.fixture(autouse=True)
@@ -118,12 +132,15 @@ class Trial:
         self._with = monkeypatch
         self.old: dict[str, bytes] = {}
         (place / "pyproject.toml").write_text(PROJECT)
+        tools = (place / "in").resolve().parent
+        shutil.copy(tools / "m.cpp", place)
+        monkeypatch.setenv("CXX", str(tools / "c++"))
         monkeypatch.chdir(place)
         if scenario.old:
             monkeypatch.setenv("SOURCE_DATE_EPOCH", EARLIER)
             assert command(*filled(scenario.old, place))[0] == 0
             self.old = snapshot(self.out)
-            if {"audit", "ci"} & set(scenario.old):  # they would write the same again
+            if {"audit", "ci", "compile"} & set(scenario.old):  # they would write the same again
                 self.old = dict.fromkeys(self.old, b"an older one\n")
             monkeypatch.delenv("SOURCE_DATE_EPOCH")
         code, err = scenario.run(place)
@@ -196,6 +213,15 @@ def test_a_failure_of_any_call(scenario: Scenario, place: Path, monkeypatch: pyt
     assert {"write", "fsync", "unlink", "open", "flock"} <= failed
     assert "pread" in failed or "ci" in scenario.arguments
     assert failed & {"link", "replace"}
+
+
+@pytest.mark.parametrize("onwards", [False, True])
+def test_a_failure_while_a_compiled_module_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, onwards: bool
+) -> None:
+    trial = Trial(Scenario(COMPILE, COMPILE), place, monkeypatch)
+    names = ("write", "fsync", "link", "replace")
+    assert set(failures(trial, names, onwards=onwards)) == set(names)
 
 
 @pytest.mark.parametrize("name", ["merge over an old one", "split"])

@@ -412,9 +412,9 @@ class TestLeftovers:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        with pytest.warns(LeftBehind, match=r"/wheelfuse-\w+ could not be removed: Permission denied"):
-            with counted(("rmdir",), 0, onwards=True), scratch():
-                pass
+        told = pytest.warns(LeftBehind, match=r"/wheelfuse-\w+ could not be removed: Permission denied")
+        with told, counted(("rmdir",), 0, onwards=True), scratch():
+            pass
         assert len(list(tmp_path.iterdir())) == 1
         with scratch():
             pass

@@ -34,7 +34,7 @@ from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
 from wheelfuse.processes import Finished, StrPath, run
 from wheelfuse.target import Target
-from wheelfuse.temporary import scratch
+from wheelfuse.temporary import keeping, scratch
 from wheelfuse.wheel.outputs import make_executable, replacing
 from wheelfuse.workers import processors
 
@@ -192,7 +192,8 @@ def _build(
         stop.set()
         return _failed(command, done)
 
-    built.parent.mkdir(parents=True)
+    with keeping():
+        built.parent.mkdir(parents=True)
     linking = link_command([command.output for command in compiling], options, tools, built)
     with ThreadPoolExecutor(options.jobs or processors()) as pool:
         try:
@@ -241,10 +242,12 @@ def _audited(built: Path, path: Path, tools: Toolchain, options: ExtensionOption
 def _libraries(torch: Torch, scratch: Path) -> Path:
     """A directory with the libraries of torch, but for the one that is made for the CPython of the driver."""
     directory = scratch / "torch"
-    directory.mkdir()
-    for library in torch.library_directory.glob("*.so*"):
-        if not library.name.startswith("libtorch_python"):
-            (directory / library.name).symlink_to(library)
+    libraries = torch.library_directory.glob("*.so*")
+    with keeping():
+        directory.mkdir()
+        for library in libraries:
+            if not library.name.startswith("libtorch_python"):
+                (directory / library.name).symlink_to(library)
     return directory
 
 
