@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -58,7 +58,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _abandon_stdout()  # the reader of a pipe has enough
+            _abandon(sys.stdout, sys.stderr)  # the reader of a pipe has enough
             sys.exit(141)
 
 
@@ -70,13 +70,13 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 the audit found something, 2 the call makes no sense, 3 an input cannot be trusted or
     read, 4 the wheels cannot become one without a decision of yours, 5 a build or a verification failed, or the
-    output could not be written.
+    output could not be written, 70 wheelfuse has a fault.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    with _ending_in_order(), _leftovers_told():
+    with _faults_told(), _ending_in_order(), _leftovers_told():
         _run(arguments)
 
 
@@ -88,21 +88,49 @@ def _run(arguments: list[str] | None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         error.show(shown := io.StringIO())
-        echo(shown.getvalue(), err=True)
+        with _whoever_listens():
+            echo(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except WheelfuseError as error:
-        complain(error.problems)
+        with _whoever_listens():
+            complain(error.problems)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        _abandon_stdout()
+        _abandon(sys.stdout, sys.stderr)
         sys.exit(141)
     except OSError as error:
-        _abandon_stdout()
-        complain([Problem(_told(error))])
+        _abandon(sys.stdout)
+        with _whoever_listens():
+            complain([Problem(_told(error))])
         sys.exit(CannotWrite.exit_code)
     sys.exit(code or 0)
+
+
+@contextmanager
+def _whoever_listens() -> Iterator[None]:
+    """Nobody may read what is told on standard error, or it may be full: the exit code is the same."""
+    try:
+        yield
+    except OSError:
+        _abandon(sys.stderr)
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """What nobody foresaw ends with a code of its own: EX_SOFTWARE of sysexits.h."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 (whatever it is)
+        import traceback
+
+        what = "this is a fault of wheelfuse, not yours"
+        todo = "Please report it, with the lines above and the command that you gave."
+        with _whoever_listens():
+            echo(traceback.format_exc(), err=True)
+            complain([Problem(what, todo=todo)])
+        sys.exit(os.EX_SOFTWARE)
 
 
 @contextmanager
@@ -167,7 +195,8 @@ def _leftovers_told() -> Iterator[None]:
         from wheelfuse.temporary import LeftBehind
 
         if issubclass(category, LeftBehind):
-            warn([Problem(str(message))])
+            with _whoever_listens():
+                warn([Problem(str(message))])
         else:
             otherwise(message, category, *where, **more)
 
@@ -176,10 +205,11 @@ def _leftovers_told() -> Iterator[None]:
         yield
 
 
-def _abandon_stdout() -> None:
-    """What is left in the buffer must not raise again at exit, which would change the exit code."""
-    with suppress(ValueError):  # a test's standard output may be no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _abandon(*streams: TextIO) -> None:
+    """What is left in their buffers must not raise again at exit, which would change the exit code."""
+    for stream in streams:
+        with suppress(ValueError):  # in a test it may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 _TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -29,7 +29,7 @@ from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.wheel.limits import Limits
-from wheelfuse.wheel.outputs import together
+from wheelfuse.wheel.outputs import followed, together
 
 
 @dataclass(frozen=True)
@@ -243,16 +243,11 @@ def _write(
     report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
 ) -> None:
     """The formats that go to files: all of them whole, or none."""
-    with together(overwrite=True) as add:
+    with together() as add:
         for to in destinations:
             if to.file:
                 text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
-                content = text.encode("utf-8", "backslashreplace")
-                path = Path(to.file)
-                if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
-                    path.write_bytes(content)
-                else:
-                    add(path.resolve()).write(content)
+                add(followed(Path(to.file)), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
 
 
 def _show(

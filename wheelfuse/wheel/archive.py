@@ -45,6 +45,7 @@ class Archive:
 
     Raises:
         InvalidInput: it is no zip file, one that two programs could read differently, or one beyond the *limits*.
+        OSError: what was *written* cannot be read.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Archive:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._shelf = Shelf(ON_DISK)
+        self._written = written is not None
         self._fd = os.dup(written.fileno()) if written else _opened(path)
         try:
             self._state = _state(self._fd)
@@ -95,6 +97,8 @@ class Archive:
                 found, offset = found + piece, offset + len(piece)
             return found
         except OSError as error:
+            if self._written:  # it is no input
+                raise
             todo = "Check the disk or the network that it lies on."
             raise InvalidInput(self.problem(f"cannot be read: {error.strerror}", member, todo)) from error
 
