@@ -191,6 +191,49 @@ class TestRights:
         assert f"{first}: cannot be opened: Permission denied" in done.stderr
         assert "See that it is there, and that you may read it." in done.stderr
 
+    @pytest.mark.parametrize(
+        ("arguments", "code", "what"),
+        [
+            (("merge", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("merge", "{closed}"), 3, "{closed}: cannot be read: Permission denied"),
+            (("merge", "{long}"), 3, "{long}: cannot be read: File name too long"),
+            (("merge", "{loop}"), 3, "{loop}: cannot be read: Too many levels of symbolic links"),
+            (("split", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("verify", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("verify", "{closed}"), 3, "{closed}: cannot be read: Permission denied"),
+            (("verify", "{absent}"), 3, "{absent}: cannot be opened: No such file or directory"),
+            (
+                ("compile", "{closed}/x.cpp", "-o", "{absent}", "--target", "cp311"),
+                3,
+                "{closed}/x.cpp: cannot be read: Permission",
+            ),
+            (("pythons", "--project", "{closed}/x"), 2, "{closed}/x: cannot be read: Permission denied"),
+            (("ci", "github", "--project", "{closed}/x"), 2, "{closed}/x: cannot be read: Permission denied"),
+        ],
+        ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+    )
+    def test_inputs_that_cannot_be_looked_at(
+        self, tmp_path: Path, arguments: tuple[str, ...], code: int, what: str
+    ) -> None:
+        places = {name: str(tmp_path / name) for name in ("closed", "loop", "absent")}
+        places["long"] = str(tmp_path / ("x" * 300))
+        (tmp_path / "closed").mkdir()
+        (tmp_path / "closed").chmod(0)
+        (tmp_path / "loop").symlink_to("loop")
+        done = self.run(*(argument.format(**places) for argument in arguments))
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith(f"error: {what.format(**places)}")
+        assert "could not write" not in done.stderr
+
+    def test_a_link_to_itself_in_a_directory_of_wheels(self, wheels: Path, tmp_path: Path) -> None:
+        (wheels / "x.whl").symlink_to("x.whl")
+        done = self.run("merge", wheels, "-o", tmp_path / "out")
+        assert done.returncode == 3
+        assert f"{wheels}/x.whl: cannot be opened: Too many levels of symbolic links" in done.stderr
+        done = self.run("audit", wheels / "x.whl")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "Too many levels of symbolic links" in done.stdout
+
     def test_what_an_audit_cannot_look_into_is_not_passed(self, tmp_path: Path) -> None:
         for closed in (tmp_path / "a", tmp_path / "b" / "c"):
             closed.mkdir(parents=True)
@@ -219,6 +262,33 @@ class TestRights:
             done = self.run("audit", tmp_path / "closed" / name, first, "--jobs", "2")
             assert (done.returncode, done.stderr) == (1, "")
             assert "Permission denied" in done.stdout and first.name in done.stdout
+
+
+class TestPlacesThatCannotBe:
+    @pytest.mark.parametrize(
+        ("name", "named", "todo"),
+        [
+            ("file/out", "file", "Choose another directory: what is to be one is a file."),
+            ("x" * 300, "x" * 300, "Choose a directory with a shorter path."),
+            ("loop/out", "loop", "Choose another directory: a symbolic link leads back to itself."),
+        ],
+        ids=["a file", "a long name", "a link to itself"],
+    )
+    def test_a_directory(self, wheels: Path, tmp_path: Path, name: str, named: str, todo: str) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "loop").symlink_to("loop")
+        code, printed, err = command("merge", wheels, "-o", tmp_path / name)
+        assert (code, printed) == (5, "")
+        assert err.startswith(f"error: could not write: {tmp_path / named}")
+        assert "; nothing there has changed\n" in err and err.endswith(f"    {todo}\n")
+
+    def test_a_file_where_there_is_a_directory(self, wheels: Path, tmp_path: Path) -> None:
+        code, _, err = command("audit", wheels, "--format", f"json={tmp_path}")
+        assert code == 5
+        assert err == (
+            f"error: could not write: {tmp_path}: Is a directory; nothing there has changed\n"
+            "    Choose another name: it is that of a directory.\n"
+        )
 
 
 def test_the_output_and_temporary_files_may_lie_on_other_file_systems(wheels: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,7 @@ def compile_extension(
 
     Raises:
         UsageError: the request makes no sense: no sources, or some that do not exist.
+        OSError: a source cannot be looked at.
         JobFailed: something to compile with is missing, a compiler failed, or the audit found an error.
         WriteFailed: the output cannot be written.
     """
@@ -99,7 +101,7 @@ def _checked(sources: Iterable[StrPath]) -> tuple[Path, ...]:
     if not files:
         raise UsageError("there is nothing to compile: name .cpp or .cu files")
     known = (*CXX_SUFFIXES, *CUDA_SUFFIXES)
-    problems = [Problem("no such file", str(file)) for file in files if not file.is_file()]
+    problems = [Problem("no such file", str(file)) for file in files if not _is_file(file)]
     problems += [
         Problem(f"is not a source file with one of the suffixes {', '.join(known)}", str(file))
         for file in files
@@ -108,6 +110,14 @@ def _checked(sources: Iterable[StrPath]) -> tuple[Path, ...]:
     if problems:
         raise UsageError(problems)
     return files
+
+
+def _is_file(path: Path) -> bool:
+    """As the method of a path, which newer Pythons let answer no where nobody may look."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _interpreter(target: StrPath | Target, options: ExtensionOptions) -> Interpreter:

@@ -19,7 +19,7 @@ import click
 
 from wheelfuse import __version__
 from wheelfuse.cli.terminal import complain, echo, warn
-from wheelfuse.errors import Problem, UsageError, WheelfuseError
+from wheelfuse.errors import InvalidInput, Problem, UsageError, WheelfuseError
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -218,17 +218,27 @@ _PATIENCE = 5.0
 
 _RIGHT_AFTER = 0.01  # seconds
 
+_ANYWHERE = {
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.EIO: "Check the disk.",
+}
+"""What to do about an error of the system, whatever it is about."""
+
 _TODO = {
+    **_ANYWHERE,
     errno.ENOSPC: "Free some space there, or choose another directory.",
     errno.EDQUOT: "Free some space there, or choose another directory.",
     errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
-    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.EACCES: "Choose a directory that you may write to.",
     errno.EPERM: "Choose a directory that you may write to.",
     errno.EROFS: "Choose a directory that you may write to.",
-    errno.EIO: "Check the disk.",
+    errno.EISDIR: "Choose another name: it is that of a directory.",
+    errno.ENOTDIR: "Choose another directory: what is to be one is a file.",
+    errno.ENOENT: "See that the directory is there, or choose another.",
+    errno.ENAMETOOLONG: "Choose a directory with a shorter path.",
+    errno.ELOOP: "Choose another directory: a symbolic link leads back to itself.",
 }
-"""What to do about an error of the system."""
+"""What to do about an output that cannot be written."""
 
 
 class CannotWrite(WheelfuseError):
@@ -245,11 +255,8 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
             yield
         except BrokenPipeError:
             raise
-        except FileExistsError as error:  # it has come into being meanwhile
-            todo = "Choose another directory, or add --force."
-            raise UsageError(Problem("exists already", str(error.filename), todo=todo)) from error
         except OSError as error:
-            raise CannotWrite(_problem(error)) from error
+            raise _refusal(error) from error
     except WheelfuseError as refusal:
         if as_json:
             from wheelfuse.report.document import dumped, refusal_document
@@ -263,12 +270,24 @@ def _told(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def _problem(error: OSError) -> Problem:
+def _refusal(error: OSError) -> WheelfuseError:
+    """What an error of the system means: one about an output or a temporary file is of a class of its own, and any
+    other with a name is about something that was to be read."""
     from wheelfuse.temporary import TemporaryFileError
-    from wheelfuse.wheel.outputs import Unsettled
+    from wheelfuse.wheel.outputs import Unsettled, WriteFailed
 
+    number = error.errno or 0
+    if isinstance(error, FileExistsError):  # it has come into being meanwhile
+        todo = "Choose another directory, or add --force."
+        return UsageError(Problem("exists already", str(error.filename), todo=todo))
     if isinstance(error, TemporaryFileError):
         todo = "Free some space there, or set TMPDIR to another directory."
-        return Problem(f"could not write temporary files: {_told(error)}; no output was changed", todo=todo)
-    changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
-    return Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(error.errno or 0, ""))
+        what = f"could not write temporary files: {_told(error)}; no output was changed"
+        return CannotWrite(Problem(what, todo=todo))
+    if isinstance(error, WriteFailed):
+        changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
+        return CannotWrite(Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(number, "")))
+    if error.filename is None:  # no more processes, a full standard output
+        return CannotWrite(Problem(_told(error), todo=_ANYWHERE.get(number, "")))
+    todo = _ANYWHERE.get(number, "See that it is there, and that you may read it.")
+    return InvalidInput(Problem(f"cannot be read: {error.strerror}", str(error.filename), todo=todo))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -233,9 +234,9 @@ def parse_formats(formats: Iterable[str], output: str | None) -> tuple[Destinati
 
 def _refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) -> None:
     """An input is never overwritten."""
-    given = {Path(name).resolve() for name in inputs}
+    given = set(map(os.path.realpath, inputs))
     for to in destinations:
-        if to.file and Path(to.file).resolve() in given:
+        if to.file and os.path.realpath(to.file) in given:
             raise UsageError(f"{to.file} is an input, and cannot be the output")
 
 

@@ -20,7 +20,7 @@ from wheelfuse.fuse.reading import Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
 from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
-from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.archive import Archive, wheels_in
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.outputs import together, writing
 from wheelfuse.wheel.writer import Timestamp, timestamp
@@ -160,21 +160,20 @@ def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     Raises:
         UsageError: there are none, or a path does not exist.
+        InvalidInput: a path cannot be looked at.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     problems = []
     for given in map(Path, paths):
-        if given.is_dir():
-            inside = sorted(given.glob("*.whl"))
-            if not inside:
-                problems.append(Problem("no wheel in this directory", str(given)))
-        elif given.exists():
-            inside = [given]
-        else:
+        try:
+            inside = wheels_in(given)
+        except FileNotFoundError:
             problems.append(Problem("no such file or directory", str(given)))
             continue
+        if not inside:
+            problems.append(Problem("no wheel in this directory", str(given)))
         for path in inside:
-            found.setdefault(path.resolve(), path)
+            found.setdefault(os.path.realpath(path), path)
     if problems:
         raise UsageError(problems)
     if not found:

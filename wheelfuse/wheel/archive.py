@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import stat
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ ON_DISK = 1 << 30
 _SMALL = 64 << 20
 """Bytes that are read at once at most."""
 _AGAIN = "Build the wheel again."
+_SEE = "See that it is there, and that you may read it."
 
 
 class Archive:
@@ -223,6 +225,25 @@ class Archive:
         return digest.hexdigest()
 
 
+def wheels_in(path: Path) -> list[Path]:
+    """The wheels that *path* stands for: itself, or those in it if it is a directory, in the order of their names.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        InvalidInput: it cannot be looked at.
+    """
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return [path]
+        return sorted(found for found in path.iterdir() if found.name.endswith(".whl"))
+    except FileNotFoundError:
+        raise
+    except NotADirectoryError as error:  # on the way to it there is a file
+        raise FileNotFoundError(*error.args) from error
+    except OSError as error:
+        raise InvalidInput(Problem(f"cannot be read: {error.strerror}", str(path), todo=_SEE)) from error
+
+
 def _opened(path: Path) -> int:
     try:
         return descriptor_of(path)
@@ -230,8 +251,7 @@ def _opened(path: Path) -> int:
         todo = "Name a wheel, or a directory of wheels."
         raise InvalidInput(Problem("not a file", str(path), todo=todo)) from error
     except OSError as error:
-        todo = "See that it is there, and that you may read it."
-        raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)) from error
+        raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=_SEE)) from error
 
 
 def _state(descriptor: int) -> tuple[int, int]:
