@@ -99,6 +99,7 @@ def test_the_same_tree_elsewhere_gives_the_same_bytes(tree: Path, monkeypatch: p
         assert str(tree).encode() not in made.path.read_bytes()
     assert len(digests) == 1
 
+
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o027])
 def test_whoever_may_read_the_module_may_run_it(tree: Path, mask: int) -> None:
     before = os.umask(mask)

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,13 +161,13 @@ class Trial:
         """Whether it is an input, or the directory of one."""
         return any(path.is_relative_to((self.place / given).resolve()) for given in ("in", "fused"))
 
-    def check(self, name: str, failed: Path, code: int, err: str) -> None:
-        """Hold what is there against what must be, after the call *name* failed, which was about the path *failed*."""
+    def check(self, name: str, failed: Iterable[Path], code: int, err: str) -> None:
+        """Hold what is there against what must be, after calls with this *name* failed that were about these paths."""
         left = hidden(self.out)
         found = {file: content for file, content in snapshot(self.out).items() if self.out / file not in left}
         assert "Traceback" not in err
         if code:
-            assert code == (3 if self.is_input(failed) else 5), f"{name} of {failed}: {err}"
+            assert code in {3 if self.is_input(path) else 5 for path in failed}, f"{name} of {failed}: {err}"
             assert os.strerror(ERRORS[name]) in err
             assert re.search(r"[\w.-]+\.(whl|so|json|sarif|md)|/\w+", err), "no file is named"
             assert "\n    " in err, f"nothing says what to do: {err}"
@@ -202,7 +202,7 @@ def failures(trial: Trial, names: Sequence[str], *, onwards: bool = False) -> It
         if len(calls.made) <= number:
             assert code == 0
             return
-        trial.check(calls.made[number], calls.failed[0], code, err)
+        trial.check(calls.made[number], calls.failed, code, err)
         yield calls.made[number]
         number += 1
 
