@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "wheel": BASE,
     "elf": BASE,
     "abi": BASE | {"wheel", "elf"},
-    "auditing": FACTS,
+    "auditing": FACTS | {"pyproject"},
     "processes": frozenset(),
     "interpreters": BASE | {"wheel", "abi", "processes", "pyproject"},
     "building": BASE | MACHINE | {"wheel", "auditing", "pyproject"},

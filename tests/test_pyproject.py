@@ -24,6 +24,7 @@ def test_a_directory_stands_for_the_file_in_it(tmp_path: Path) -> None:
         ("pyproject.toml/below", b"", "there is no such file"),
         ("pyproject.toml", b"[project", "Expected"),
         ("pyproject.toml", b"name = '\xff'", "utf-8"),
+        ("pyproject.toml", b"x = " + b"[" * 20_000, "nested too deeply"),
         (".", None, "cannot be read: Is a directory"),
     ],
 )

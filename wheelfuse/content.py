@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import struct
 import tempfile
 import threading
@@ -134,15 +135,50 @@ class _Raw(io.RawIOBase):
         return self._position
 
 
+class NotAFile(OSError):
+    """A directory, a named pipe, a device: what has no content of a known size."""
+
+
+def descriptor_of(path: Path) -> int:
+    """A descriptor to read the file at *path*, for whoever closes it.
+
+    Raises:
+        NotAFile: it is no regular file.
+        OSError: it cannot be opened.
+    """
+    # Whoever opens a named pipe would wait for its writer for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise NotAFile(errno.EINVAL, "not a regular file", str(path))
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Content]:
     """The content of the file at *path*.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
     """
-    with path.open("rb", buffering=0) as file:
-        yield OnDisk(file.fileno(), os.fstat(file.fileno()).st_size, name=str(path))
+    descriptor = descriptor_of(path)
+    try:
+        yield OnDisk(descriptor, os.fstat(descriptor).st_size, name=str(path))
+    finally:
+        os.close(descriptor)
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """All of the file at *path*, which makes no sense with more than *most* bytes.
+
+    Raises:
+        OSError: it has, cannot be read, or is no regular file.
+    """
+    with opened(path) as content:
+        if len(content) > most:
+            what = f"{len(content)} bytes, where at most {most} make sense"
+            raise OSError(errno.EFBIG, what, str(path))
+        return content[:]
 
 
 class Shelf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ else:
 
 def located(path: Path) -> Path:
     """The pyproject.toml that *path* is, or that is in the directory *path*."""
-    return path / "pyproject.toml" if path.is_dir() else path
+    # Unlike the method of a path, this does not raise for what may not be looked at: reading it will tell.
+    return path / "pyproject.toml" if os.path.isdir(path) else path  # noqa: PTH112
 
 
 def read_pyproject(path: Path) -> Mapping[str, Any]:
@@ -39,6 +41,8 @@ def read_pyproject(path: Path) -> Mapping[str, Any]:
         raise UsageError(Problem(f"cannot be read: {error.strerror}", str(path))) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(Problem(str(error), str(path))) from error
+    except RecursionError as error:
+        raise UsageError(Problem("is nested too deeply", str(path))) from error
 
 
 def table(document: Mapping[str, Any], where: str, *keys: str) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ removes it. Where a file system knows no locks, nothing is ever taken for such a
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
@@ -16,12 +15,11 @@ import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-_PARTIAL = re.compile(r"\..+\.[0-9a-f]{12}\.partial", re.DOTALL)
-_SCRATCH = re.compile(r"wheelfuse-[0-9a-f]{12}")
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -56,42 +54,18 @@ def unkept(error: OSError) -> TemporaryFileError:
 
 
 @contextmanager
-def about(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Errors of the system in this block are about *path*, whatever file or none they name."""
-    try:
-        yield
-    except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
-        raise
-
-
-@contextmanager
 def beside(path: Path) -> Iterator[tuple[Path, int]]:
-    """A new file in the directory of *path*, under a hidden name: its path, and a descriptor for whoever closes it.
+    """A new file in the directory of *path*, under a hidden name: its path, and a descriptor for reading and writing.
 
-    When the block ends, the hidden name is gone; it may have been renamed.
+    When the block ends, the descriptor is closed and the hidden name is gone; it may have been renamed.
 
     Raises:
-        OSError: it cannot be made; what the error names is *path*.
+        OSError: it cannot be made.
     """
-    _remove_stale(path.parent, _PARTIAL)
-    temporary: Path | None = None
-    try:
-        while True:
-            # Known before it is there, since an interrupt may come in between.
-            temporary = path.with_name(_hidden(path.name))
-            with about(path):
-                descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            held = _hold(descriptor)
-            if held is None:
-                temporary = temporary.rename(_unlockable(temporary))
-            if held is not False:
-                break
-            os.close(descriptor)
-        yield temporary, descriptor
-    finally:
-        if temporary:
-            _remove(temporary)
+    # File systems take 255 bytes for a name; what is cut may be half a character.
+    start = os.fsdecode(os.fsencode(path.name)[:80])
+    with _FILES.new(path.parent, lambda letters: f".{start}.{letters}.partial") as made:
+        yield made
 
 
 @contextmanager
@@ -101,81 +75,124 @@ def scratch() -> Iterator[Path]:
     Raises:
         TemporaryFileError: it cannot be made.
     """
-    with keeping():
-        parent = Path(tempfile.gettempdir())
-    _remove_stale(parent, _SCRATCH)
-    directory: Path | None = None
-    handle = -1
-    try:
-        while handle < 0:
-            directory = parent / f"wheelfuse-{secrets.token_hex(6)}"
-            with keeping():
-                directory.mkdir(mode=0o700)
-            with suppress(FileNotFoundError):  # another process took it for stale before it was locked
-                handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | _OPENED)
-            held = _hold(handle) if handle >= 0 else False
-            if held is None:
-                directory = directory.rename(_unlockable(directory))
-            elif not held and handle >= 0:
-                os.close(handle)
-                handle = -1
-        assert directory
+    with ExitStack() as stack:
+        with keeping():
+            parent = Path(tempfile.gettempdir())
+            directory, _ = stack.enter_context(_DIRECTORIES.new(parent, "wheelfuse-{}".format))
         yield directory
-    finally:
-        if directory:
-            shutil.rmtree(directory, ignore_errors=True)
-        if handle >= 0:
-            os.close(handle)
 
 
-def _hidden(name: str) -> str:
-    """A name that nobody has. File systems take 255 bytes; what is cut may be half a character."""
-    return f".{os.fsdecode(os.fsencode(name)[:80])}.{secrets.token_hex(6)}.partial"
+@dataclass(frozen=True)
+class _Kind:
+    """Temporary files, or directories: what leftovers are called, and how one is made, opened again, and removed."""
+
+    names: re.Pattern[str]
+    is_one: Callable[[int], bool]
+    make: Callable[[Path], int]
+    reopen: int
+    remove: Callable[[Path], None]
+
+    @contextmanager
+    def new(self, parent: Path, name: Callable[[str], str]) -> Iterator[tuple[Path, int]]:
+        """One that is there, and locked, while the block runs: its path and a descriptor."""
+        self.remove_stale(parent)
+        while True:
+            with suppress(_TakenForStale), self._made(parent / name(secrets.token_hex(6))) as made:
+                yield made
+                return
+
+    @contextmanager
+    def _made(self, path: Path) -> Iterator[tuple[Path, int]]:
+        descriptor = -1
+        try:  # from before it is there, since an interrupt may come in between
+            descriptor = self.make(path)
+            if not _lock(descriptor):  # nobody may take it for a leftover
+                path = path.rename(path.with_name(f"{path.name}.unlocked"))
+            yield path, descriptor
+        finally:
+            self._remove_or_tell(path)
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _remove_or_tell(self, path: Path) -> None:
+        try:
+            self.remove(path)
+        except OSError as error:
+            if os.path.lexists(path):  # or else it was renamed, and there is nothing to remove
+                what = f"{path} could not be removed: {error.strerror}; the next run that writes there will try again"
+                warnings.warn(what, LeftBehind, stacklevel=1)
+
+    def remove_stale(self, directory: Path) -> None:
+        """Remove what processes that were killed left in a directory. What cannot be removed stays."""
+        with suppress(OSError), os.scandir(directory) as entries:
+            for name in [entry.name for entry in entries if self.names.fullmatch(entry.name)]:
+                with suppress(OSError):
+                    self._remove_unless_held(directory / name)
+
+    def _remove_unless_held(self, path: Path) -> None:
+        descriptor = os.open(path, self.reopen | _OPENED)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_uid == os.geteuid() and self.is_one(found.st_mode):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.remove(path)
+        finally:
+            os.close(descriptor)
 
 
-def _unlockable(path: Path) -> Path:
-    """A name that is never taken for one of a leftover."""
-    return path.with_name(f"{path.name}.unlocked")
+class _TakenForStale(Exception):
+    """Another process removes what was just made, since it was not locked yet."""
 
 
-def _hold(descriptor: int) -> bool | None:
-    """Lock what was just made; False if another process was faster and took it for stale, None if that cannot be."""
+def _lock(descriptor: int) -> bool:
+    """Lock what was just made; False where a file system knows no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        raise _TakenForStale from None
     except OSError:
-        return None
-    return os.fstat(descriptor).st_nlink > 0
+        return False
+    if not os.fstat(descriptor).st_nlink:
+        raise _TakenForStale
+    return True
 
 
-def _remove(temporary: Path) -> None:
+def _make_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _make_directory(path: Path) -> int:
+    path.mkdir(mode=0o700)
     try:
-        temporary.unlink(missing_ok=True)
-    except OSError as error:
-        if not temporary.exists():  # it was renamed, and there is nothing to remove
-            return
-        what = f"{temporary} could not be removed: {error.strerror}; the next run that writes there will try again"
-        warnings.warn(what, LeftBehind, stacklevel=1)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | _OPENED)
+    except FileNotFoundError:
+        raise _TakenForStale from None
 
 
-def _remove_stale(directory: Path, ours: re.Pattern[str]) -> None:
-    """Remove what processes that were killed left in a directory. What cannot be removed stays."""
-    with suppress(OSError), os.scandir(directory) as entries:
-        for name in [entry.name for entry in entries if ours.fullmatch(entry.name)]:
-            with suppress(OSError):
-                _remove_unless_held(directory / name)
-
-
-def _remove_unless_held(path: Path) -> None:
-    is_directory = stat.S_ISDIR(path.lstat().st_mode)
-    # Over NFS a lock takes a descriptor for writing, which there is none of for a directory.
-    descriptor = os.open(path, _OPENED | (os.O_RDONLY | os.O_DIRECTORY if is_directory else os.O_RDWR))
+def _remove_directory(path: Path) -> None:
+    """With all that is in it, also what a program made read-only."""
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid() or not (is_directory or stat.S_ISREG(found.st_mode)):
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path) if is_directory else path.unlink()
-    finally:
-        os.close(descriptor)
+        shutil.rmtree(path)
+    except PermissionError:
+        path.chmod(0o700)
+        for place, names, _ in os.walk(path):
+            for inside in (Path(place, name) for name in names):
+                if not inside.is_symlink():
+                    inside.chmod(0o700)
+        shutil.rmtree(path)
+
+
+_FILES = _Kind(
+    re.compile(r"\..+\.[0-9a-f]{12}\.partial", re.DOTALL),
+    stat.S_ISREG,
+    _make_file,
+    os.O_RDWR,  # over NFS a lock takes a descriptor for writing, which there is none of for a directory
+    Path.unlink,
+)
+_DIRECTORIES = _Kind(
+    re.compile(r"wheelfuse-[0-9a-f]{12}"),
+    stat.S_ISDIR,
+    _make_directory,
+    os.O_RDONLY | os.O_DIRECTORY,
+    _remove_directory,
+)

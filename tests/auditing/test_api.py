@@ -90,6 +90,8 @@ def test_a_project_is_held_against_its_wheels(tmp_path: Path) -> None:
         ("[project]\nrequires-python = 3", "no project.requires-python"),
         ('[project]\nrequires-python = "three"', "requires-python"),
         ("[project", "pyproject.toml"),
+        ("x = " + "[" * 20_000, "nested too deeply"),
+        ("project = 1", "project must be a table"),
     ],
 )
 def test_a_project_that_asks_for_nothing_is_refused(tmp_path: Path, text: str, what: str) -> None:

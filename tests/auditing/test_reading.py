@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
@@ -21,6 +22,12 @@ from wheelfuse.errors import UsageError
 from wheelfuse.target import Target
 
 CP312 = Target(12)
+
+
+def told(**changes: str) -> str:
+    """What an interpreter answers, with other values, spelt as in JSON."""
+    values = {"implementation": '"cpython"', "version": "[3, 12]", "free_threaded": "false", "path": "[]"}
+    return "{" + ", ".join(f'"{key}": {value}' for key, value in {**values, **changes}.items()) + "}"
 
 
 def wheel(directory: Path, **more: object) -> Path:
@@ -231,13 +238,110 @@ def test_a_distribution_that_is_not_installed_is_told() -> None:
     assert "not installed for" in subject.unreadable[0].what
 
 
-def test_an_interpreter_that_cannot_be_asked_is_a_usage_error(tmp_path: Path) -> None:
-    script = tmp_path / "python"
-    script.write_text("#!/bin/sh\necho hello\n")
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    for python, what in ((tmp_path / "absent", "cannot be run"), (script, "does not answer")):
+def test_an_interpreter_that_cannot_be_run_is_a_usage_error(tmp_path: Path) -> None:
+    failing = answering(tmp_path / "failing", "exit 3")
+    for python, what in ((tmp_path / "absent", "cannot be run"), (failing, "exit status 3: no message")):
         with pytest.raises(UsageError, match=what):
             read_all([], installed=["pip"], python=str(python))
+
+
+def answering(path: Path, command: str) -> Path:
+    """A program of the shell."""
+    path.write_text(f"#!/bin/sh\n{command}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "hello",
+        "\\377",
+        "[]",
+        "{}",
+        "[" * 20_000,
+        told(version="[3]"),
+        told(version="[3, 12, 1]"),
+        told(version='[3, "12"]'),
+        told(version="[3, 1e999]"),
+        told(path="3"),
+        told(path="[3]"),
+    ],
+)
+def test_an_answer_that_no_interpreter_gives_is_a_usage_error(tmp_path: Path, answer: str) -> None:
+    python = answering(tmp_path / "python", f"printf '{answer}'")
+    with pytest.raises(UsageError, match="is no Python interpreter: it does not answer as one"):
+        read_all([], installed=["pip"], python=str(python))
+
+
+@pytest.mark.parametrize("answer", [told(implementation='"pypy"'), told(version="[2, 7]")])
+def test_another_interpreter_is_a_usage_error(tmp_path: Path, answer: str) -> None:
+    python = answering(tmp_path / "python", f"printf '{answer}'")
+    with pytest.raises(UsageError, match="is no CPython 3"):
+        read_all([], installed=["pip"], python=str(python))
+
+
+def installation(tmp_path: Path, **replaced: bytes) -> Path:
+    """An interpreter that finds one distribution; files of its ``.dist-info`` may be *replaced*."""
+    with zipfile.ZipFile(wheel(tmp_path / "in")) as archive:
+        archive.extractall(tmp_path / "site")
+    for name, content in replaced.items():
+        (tmp_path / "site" / "pkg-1.0.dist-info" / name).write_bytes(content)
+    paths = json.dumps([str(tmp_path / "absent"), str(tmp_path / "site"), "a\0b"]).replace("\\", "\\\\")
+    return answering(tmp_path / "python", f"printf '{told(path=paths)}'")
+
+
+@pytest.mark.parametrize(
+    ("record", "what"),
+    [
+        (b"\xff,,\n", "RECORD cannot be read"),
+        (b"a,b,c,d,e\n", "RECORD line 1 is not"),
+        (b"a\0b,,\n", "RECORD "),
+        (b"a,,xx\n", "RECORD line 1 is not"),
+        (b"a,,\na,,\n", "listed twice in RECORD"),
+    ],
+)
+def test_a_record_of_an_installed_distribution_that_makes_no_sense_is_told(
+    tmp_path: Path, record: bytes, what: str
+) -> None:
+    (subject,) = read_all([], installed=["pkg"], python=str(installation(tmp_path, RECORD=record)))
+    (problem,) = subject.unreadable
+    assert what in problem.what
+    assert (problem.member, problem.todo) == (
+        "a" if "twice" in what else "pkg-1.0.dist-info/RECORD",
+        "Install it again.",
+    )
+
+
+def test_a_record_that_is_no_file_is_told(tmp_path: Path) -> None:
+    python = installation(tmp_path)
+    record = tmp_path / "site" / "pkg-1.0.dist-info" / "RECORD"
+    record.unlink()
+    for make, what in ((lambda: None, "has no RECORD"), (record.mkdir, "not a regular file")):
+        make()
+        (subject,) = read_all([], installed=["pkg"], python=str(python))
+        assert [what in problem.what for problem in subject.unreadable] == [True]
+
+
+def test_metadata_of_an_installed_distribution_that_makes_no_sense_is_told(tmp_path: Path) -> None:
+    (subject,) = read_all([], installed=["PKG"], python=str(installation(tmp_path, METADATA=b"\xff")))
+    assert subject.label == "PKG (installed for cp312)"
+    assert [problem.member for problem in subject.problems] == ["pkg-1.0.dist-info/METADATA"]
+    assert list(subject.modules) == ["pkg/_x"]
+
+
+def test_files_of_an_installed_distribution_that_are_gone_are_told_but_for_bytecode(tmp_path: Path) -> None:
+    record = b"pkg/__pycache__/a.cpython-312.pyc,,\npkg/gone.so,,\n../../bin/tool,,\n/etc/passwd,,\npkg,,\n"
+    (subject,) = read_all([], installed=["pkg"], python=str(installation(tmp_path, RECORD=record)))
+    assert [problem.member for problem in subject.unreadable] == ["pkg/gone.so"]
+    assert list(subject.sizes) == ["pkg"]
+
+
+def test_what_was_installed_in_another_way_has_no_record(tmp_path: Path) -> None:
+    python = installation(tmp_path)
+    (tmp_path / "site" / "Other.Name-1.0-py3.12.egg-info").touch()
+    (subject,) = read_all([], installed=["other_name"], python=str(python))
+    assert "has no RECORD" in subject.unreadable[0].what
 
 
 def test_reading_leaves_no_trace(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_the_same_tree_elsewhere_gives_the_same_bytes(tree: Path, monkeypatch: p
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o027])
+def test_whoever_may_read_the_module_may_run_it(tree: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        made = compile_extension("good.cpp", "out", "cp312")
+    finally:
+        os.umask(before)
+    assert made.path.stat().st_mode & 0o777 == 0o777 & ~mask
+
+
 def fake_torch(directory: Path, cuda: str = "") -> Path:
     """An interpreter that says it has a torch: one that is made up of a header and libraries."""
     libraries_of_torch(directory)

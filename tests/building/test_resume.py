@@ -81,6 +81,10 @@ def broken_state(sources: Path, wheelhouse: Path, patch: pytest.MonkeyPatch) -> 
     (wheelhouse / "logs/state.json").write_text('{"schema": "wheelfuse/build-state/1", "targets": [1]}')
 
 
+def nested_state(sources: Path, wheelhouse: Path, patch: pytest.MonkeyPatch) -> None:
+    (wheelhouse / "logs/state.json").write_text("[" * 20_000)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -89,6 +93,7 @@ def broken_state(sources: Path, wheelhouse: Path, patch: pytest.MonkeyPatch) -> 
         lost_wheels,
         altered_wheels,
         broken_state,
+        nested_state,
     ],
     ids=lambda change: change.__name__,
 )

@@ -22,6 +22,14 @@ from wheelfuse.building.toolchain import (
 from wheelfuse.errors import JobFailed
 
 
+def test_an_open_quote_is_told(machine: Path) -> None:
+    with pytest.raises(JobFailed, match="CXX is not the command of a program: No closing quotation"):
+        find_cxx({"CXX": "c++ '-O2"})
+    nvcc = program(machine / "bin" / "nvcc", """echo "#\\$ INCLUDES=-I/it's" """)
+    with pytest.raises(JobFailed, match="nvcc: what it says of its directories makes no sense: No closing"):
+        find_cuda({"CUDACXX": str(nvcc)})
+
+
 def program(path: Path, script: str = "exit 0") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")

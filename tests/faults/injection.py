@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -49,6 +50,8 @@ class Calls:
     failing: int = -1
     onwards: bool = False
     made: list[str] = field(default_factory=list)
+    failed: list[Path] = field(default_factory=list)
+    """What the calls that failed were about."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def replacement(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +59,7 @@ class Calls:
             if name == "write" and arguments[0] in (1, 2):
                 return real(*arguments, **named)
             if self._fails(name):
+                self.failed.append(_subject(arguments[0]))
                 named_paths = arguments[:1] if name in _NAMING else ()
                 raise OSError(ERRORS[name], os.strerror(ERRORS[name]), *named_paths)
             return real(*arguments, **named)
@@ -68,6 +72,11 @@ class Calls:
             self.made.append(name)
             later = self.onwards and number > self.failing >= 0 and self.made[self.failing] == name
             return number == self.failing or later
+
+
+def _subject(argument: Any) -> Path:
+    """The file that the first argument of a call names, or is a descriptor of."""
+    return Path(f"/proc/self/fd/{argument}" if isinstance(argument, int) else argument).resolve()
 
 
 @contextmanager

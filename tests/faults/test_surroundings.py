@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -15,17 +16,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from tests.faults.injection import counted
 from tests.faults.kills import SIGNALS, Killing
 from tests.faults.soundness import hidden, require_installable, snapshot
+from tests.faults.test_every_call import PROJECT
 from tests.fuse.merging import command
-from tests.wheels import build_wheel, wheelfuse
+from tests.native import library
+from tests.wheels import build_wheel, compile_library, extension_source, wheelfuse
 from wheelfuse.building.placing import possible_way
-from wheelfuse.temporary import scratch
-from wheelfuse.wheel.outputs import replacing, together
+from wheelfuse.temporary import LeftBehind, scratch
+from wheelfuse.wheel.outputs import Unsettled, WriteFailed, replacing, together
 from wheelfuse.wheel.writer import ZipWriter
 
 TARGETS = ("cp310", "cp311", "cp312")
@@ -83,18 +88,37 @@ class TestFullDisks:
         assert snapshot(out) == before
         assert there_before or not out.exists()
 
-    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
-    @pytest.mark.parametrize("pages", [1, 8, 25])
-    def test_a_small_file_system(self, wheels: Path, tmp_path: Path, pages: int) -> None:
-        out = tmp_path / "out"
+    def mounted(
+        self, wheels: Path, out: Path, options: str, before: str = "true"
+    ) -> subprocess.CompletedProcess[str]:
+        """Merge into a tmpfs, in which *before* was run; prints what is there after that."""
         out.mkdir()
-        mount = f'mount -t tmpfs -o size={pages * 4}k none "$0" && {{ "$@"; c=$?; ls -A "$0"; exit $c; }}'
-        line = [sys.executable, "-m", "wheelfuse", "merge", str(wheels), "-o", str(out)]
-        done = subprocess.run(
+        mount = (
+            f'cd "$0" && mount -t tmpfs {options} none . && cd . && {{ {before}; }} || exit 99; '
+            '"$@"; c=$?; cd "$0"; for file in $(ls -A); do echo "$file: $(cat $file)"; done; exit $c'
+        )
+        line = [sys.executable, "-m", "wheelfuse", "merge", str(wheels), "-o", str(out), "--force"]
+        return subprocess.run(
             [*possible_way(), "sh", "-c", mount, str(out), *line], capture_output=True, text=True
         )
-        assert (done.returncode, done.stdout) == (5, "")
+
+    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
+    @pytest.mark.parametrize("pages", [2, 8, 25])
+    @pytest.mark.parametrize("there_before", [False, True])
+    def test_a_small_file_system(self, wheels: Path, tmp_path: Path, pages: int, there_before: bool) -> None:
+        name = merged(wheels, tmp_path / "elsewhere").name
+        before = f'cd "$0"; echo old > {name}' if there_before else "true"
+        done = self.mounted(wheels, tmp_path / "out", f"-o size={pages * 4}k", before)
+        assert (done.returncode, done.stdout) == (5, f"{name}: old\n" if there_before else "")
         assert "No space left on device" in done.stderr and "Free some space" in done.stderr
+
+    @pytest.mark.skipif(not possible_way(), reason="this machine lets nobody mount")
+    def test_a_file_system_for_reading_only(self, wheels: Path, tmp_path: Path) -> None:
+        done = self.mounted(wheels, tmp_path / "out", "-r")
+        assert (done.returncode, done.stdout) == (5, "")
+        assert f"could not write: {tmp_path}/out/pkg-1.0-" in done.stderr
+        assert ": Read-only file system; nothing there has changed" in done.stderr
+        assert "Choose a directory that you may write to." in done.stderr
 
     def test_no_directory_for_temporary_files_but_the_usual_ones(self, wheels: Path, tmp_path: Path) -> None:
         expected = merged(wheels, tmp_path / "there").read_bytes()
@@ -143,6 +167,15 @@ class TestRights:
         assert done.returncode == 5
         assert f"could not write: {tmp_path}/closed/out: Permission denied" in done.stderr
 
+    def test_a_file_that_may_not_be_written_to_is_replaced(self, wheels: Path, tmp_path: Path) -> None:
+        """As with every rename, the rights of the directory count."""
+        path = merged(wheels, tmp_path / "out")
+        path.write_bytes(b"old")
+        path.chmod(0o444)
+        done = self.run("merge", wheels, "-o", tmp_path / "out", "--force", "-q")
+        assert (done.returncode, done.stderr) == (0, "")
+        require_installable(path)
+
     def test_a_directory_that_may_be_written_to_but_not_read(self, wheels: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out").chmod(0o333)
@@ -157,6 +190,105 @@ class TestRights:
         assert done.returncode == 3
         assert f"{first}: cannot be opened: Permission denied" in done.stderr
         assert "See that it is there, and that you may read it." in done.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "what"),
+        [
+            (("merge", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("merge", "{closed}"), 3, "{closed}: cannot be read: Permission denied"),
+            (("merge", "{long}"), 3, "{long}: cannot be read: File name too long"),
+            (("merge", "{loop}"), 3, "{loop}: cannot be read: Too many levels of symbolic links"),
+            (("split", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("verify", "{closed}/x.whl"), 3, "{closed}/x.whl: cannot be read: Permission denied"),
+            (("verify", "{closed}"), 3, "{closed}: cannot be read: Permission denied"),
+            (("verify", "{absent}"), 3, "{absent}: cannot be opened: No such file or directory"),
+            (
+                ("compile", "{closed}/x.cpp", "-o", "{absent}", "--target", "cp311"),
+                3,
+                "{closed}/x.cpp: cannot be read: Permission",
+            ),
+            (("pythons", "--project", "{closed}/x"), 2, "{closed}/x: cannot be read: Permission denied"),
+            (("ci", "github", "--project", "{closed}/x"), 2, "{closed}/x: cannot be read: Permission denied"),
+        ],
+        ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+    )
+    def test_inputs_that_cannot_be_looked_at(
+        self, tmp_path: Path, arguments: tuple[str, ...], code: int, what: str
+    ) -> None:
+        places = {name: str(tmp_path / name) for name in ("closed", "loop", "absent")}
+        places["long"] = str(tmp_path / ("x" * 300))
+        (tmp_path / "closed").mkdir()
+        (tmp_path / "closed").chmod(0)
+        (tmp_path / "loop").symlink_to("loop")
+        done = self.run(*(argument.format(**places) for argument in arguments))
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith(f"error: {what.format(**places)}")
+        assert "could not write" not in done.stderr
+
+    def test_a_link_to_itself_in_a_directory_of_wheels(self, wheels: Path, tmp_path: Path) -> None:
+        (wheels / "x.whl").symlink_to("x.whl")
+        done = self.run("merge", wheels, "-o", tmp_path / "out")
+        assert done.returncode == 3
+        assert f"{wheels}/x.whl: cannot be opened: Too many levels of symbolic links" in done.stderr
+        done = self.run("audit", wheels / "x.whl")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "Too many levels of symbolic links" in done.stdout
+
+    def test_what_an_audit_cannot_look_into_is_not_passed(self, tmp_path: Path) -> None:
+        for closed in (tmp_path / "a", tmp_path / "b" / "c"):
+            closed.mkdir(parents=True)
+            (closed / "x.py").touch()
+            closed.chmod(0)
+        for given, code, path in (("a", "WF001", ""), ("b", "WF003", "c")):
+            done = self.run("audit", tmp_path / given, "--format", "json")
+            assert (done.returncode, done.stderr) == (1, "")
+            (finding,) = json.loads(done.stdout)["subjects"][0]["findings"]
+            assert (finding["code"], finding["path"]) == (code, path)
+            assert finding["message"] == "cannot be read: Permission denied"
+        tmp_path.joinpath("with", "lib").mkdir(parents=True)
+        (tmp_path / "with" / "lib").chmod(0)
+        (tmp_path / "x.so").write_bytes(library("int one;"))
+        done = self.run("audit", tmp_path / "x.so", "--with", tmp_path / "with")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"error: {tmp_path}/with/lib: cannot be read: Permission denied\n" in done.stderr
+
+    def test_an_input_of_an_audit_that_cannot_be_looked_at_leaves_the_others_their_say(
+        self, wheels: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "closed").mkdir()
+        (tmp_path / "closed").chmod(0)
+        first = min(wheels.iterdir())
+        for name in ("x.whl", "x.so", "x.zip", "*.whl"):
+            done = self.run("audit", tmp_path / "closed" / name, first, "--jobs", "2")
+            assert (done.returncode, done.stderr) == (1, "")
+            assert "Permission denied" in done.stdout and first.name in done.stdout
+
+
+class TestPlacesThatCannotBe:
+    @pytest.mark.parametrize(
+        ("name", "named", "todo"),
+        [
+            ("file/out", "file", "Choose another directory: what is to be one is a file."),
+            ("x" * 300, "x" * 300, "Choose a directory with a shorter path."),
+            ("loop/out", "loop", "Choose another directory: a symbolic link leads back to itself."),
+        ],
+        ids=["a file", "a long name", "a link to itself"],
+    )
+    def test_a_directory(self, wheels: Path, tmp_path: Path, name: str, named: str, todo: str) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "loop").symlink_to("loop")
+        code, printed, err = command("merge", wheels, "-o", tmp_path / name)
+        assert (code, printed) == (5, "")
+        assert err.startswith(f"error: could not write: {tmp_path / named}")
+        assert "; nothing there has changed\n" in err and err.endswith(f"    {todo}\n")
+
+    def test_a_file_where_there_is_a_directory(self, wheels: Path, tmp_path: Path) -> None:
+        code, _, err = command("audit", wheels, "--format", f"json={tmp_path}")
+        assert code == 5
+        assert err == (
+            f"error: could not write: {tmp_path}: Is a directory; nothing there has changed\n"
+            "    Choose another name: it is that of a directory.\n"
+        )
 
 
 def test_the_output_and_temporary_files_may_lie_on_other_file_systems(wheels: Path, tmp_path: Path) -> None:
@@ -340,10 +472,53 @@ class TestLeftovers:
         (tmp_path / "precious").write_bytes(b"kept")
         (tmp_path / f".x.{hexadecimal}.partial").symlink_to("precious")
         os.mkfifo(tmp_path / f".y.{hexadecimal}.partial")
+        (tmp_path / f".z.{hexadecimal}.partial").mkdir()  # we make no directories of that name
         before = {path.name for path in tmp_path.iterdir()}
         with replacing(tmp_path / "mine", overwrite=True):
             pass
         assert {path.name for path in tmp_path.iterdir()} == {*before, "mine"}
+
+    def test_a_file_with_the_name_of_a_directory_for_temporary_files_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        (tmp_path / "wheelfuse-0123456789ab").write_bytes(b"kept")
+        with scratch():
+            pass
+        assert snapshot(tmp_path) == {"wheelfuse-0123456789ab": b"kept"}
+
+    def test_what_a_program_made_read_only_goes_with_the_directory(self, tmp_path: Path) -> None:
+        for name in ("tmp", "other"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "other").chmod(0o555)
+        program = (
+            "import sys\nfrom pathlib import Path\nfrom wheelfuse.temporary import scratch\n"
+            "with scratch() as place:\n"
+            "    (place / 'a' / 'b').mkdir(parents=True)\n"
+            "    (place / 'a' / 'b' / 'file').touch()\n"
+            "    (place / 'a' / 'link').symlink_to(sys.argv[1])\n"
+            "    (place / 'a' / 'b').chmod(0)\n"
+            "    (place / 'a').chmod(0o555)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "other")], capture_output=True, text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, preexec_fn=without_privileges,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert (tmp_path / "other").stat().st_mode & 0o777 == 0o555
+
+    def test_a_directory_that_stays_is_named_and_goes_with_the_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        told = pytest.warns(LeftBehind, match=r"/wheelfuse-\w+ could not be removed: Permission denied")
+        with told, counted(("rmdir",), 0, onwards=True), scratch():
+            pass
+        assert len(list(tmp_path.iterdir())) == 1
+        with scratch():
+            pass
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_file_that_is_taken_for_stale_before_it_is_locked_is_made_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -370,22 +545,265 @@ class TestLeftovers:
 
 
 class TestSeveralFiles:
-    def test_those_that_are_new_are_taken_back_when_one_cannot_be_placed(self, tmp_path: Path) -> None:
-        (tmp_path / "b").write_bytes(b"old")
-        with pytest.raises(FileExistsError) as raised, together(overwrite=False) as add:
-            for name in "abc":
-                add(tmp_path / name).write(b"new")
-        assert raised.value.filename == str(tmp_path / "b")
-        assert snapshot(tmp_path) == {"b": b"old"}
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_those_that_are_new_are_taken_back_when_one_cannot_be_placed(
+        self, tmp_path: Path, overwrite: bool
+    ) -> None:
+        (tmp_path / "b").mkdir()
+        with pytest.raises(OSError) as raised, together() as add:
+            for name in ("a", "new/c", "b"):
+                add(tmp_path / name, overwrite=overwrite).write(b"new")
+        assert (raised.value.filename, raised.type) == (
+            str(tmp_path / "b"), WriteFailed if overwrite else FileExistsError,
+        )  # fmt: skip
+        assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
-    def test_those_that_were_replaced_are_named(self, tmp_path: Path) -> None:
+    def test_those_that_were_replaced_are_named_and_the_others_taken_back(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
         (tmp_path / "b").mkdir()
-        with pytest.raises(OSError, match=r"replaced before that, each by a whole one: .*/a"), \
-                together(overwrite=True) as add:  # fmt: skip
-            for name in "ab":
-                add(tmp_path / name).write(b"new")
+        with pytest.raises(Unsettled) as raised, together() as add:
+            for name in "0ab1":
+                add(tmp_path / name, overwrite=True).write(b"new")
+        assert str(raised.value.strerror).endswith(f"replaced before that, each by a whole one: {tmp_path}/a")
         assert snapshot(tmp_path) == {"a": b"new"}
+
+    def test_what_another_put_there_meanwhile_is_not_taken_back(self, tmp_path: Path) -> None:
+        (tmp_path / "b").mkdir()
+        real = os.replace
+
+        def replace(*arguments: Any, **named: Any) -> None:
+            (tmp_path / "other").write_bytes(b"of another")
+            real(tmp_path / "other", tmp_path / "a")
+            real(*arguments, **named)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(WriteFailed), together() as add:
+            for name in "ab":
+                add(tmp_path / name, overwrite=True).write(b"new")
+            patch.setattr(os, "replace", replace)
+        assert snapshot(tmp_path) == {"a": b"of another"}
+
+    def test_one_may_be_closed_when_all_is_in_it(self, tmp_path: Path) -> None:
+        with together() as add:
+            for name in "ab":
+                with add(tmp_path / name, overwrite=False) as file:
+                    file.write(b"whole")
+        assert snapshot(tmp_path) == {"a": b"whole", "b": b"whole"}
+
+
+class TestOutputsThatAreNoFiles:
+    """Devices and named pipes: they are written to, and stay what they are."""
+
+    COMMANDS = (
+        ("audit", "{wheels}", "-q", "--fail-on", "never", "--format", "json={out}"),
+        ("audit", "{wheels}", "-q", "--write-baseline", "{out}"),
+        ("ci", "github", "--force", "-o", "{out}"),
+    )
+
+    def run(self, arguments: tuple[str, ...], wheels: Path, out: Path) -> subprocess.CompletedProcess[bytes]:
+        (wheels.parent / "pyproject.toml").write_text(PROJECT)
+        line = [argument.format(wheels=wheels, out=out) for argument in arguments]
+        return subprocess.run(
+            [sys.executable, "-m", "wheelfuse", *line], cwd=wheels.parent, capture_output=True
+        )
+
+    @pytest.mark.parametrize("arguments", COMMANDS)
+    @pytest.mark.parametrize("name", ["pipe", "link to a pipe", "/dev/stdout"])
+    def test_a_named_pipe(self, wheels: Path, tmp_path: Path, arguments: tuple[str, ...], name: str) -> None:
+        expected = tmp_path / "file"
+        assert self.run(arguments, wheels, expected).returncode == 0
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        (tmp_path / "link to a pipe").symlink_to("pipe")
+        if name == "/dev/stdout":
+            assert self.run(arguments, wheels, Path(name)).stdout.startswith(expected.read_bytes())
+            return
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            done = self.run(arguments, wheels, tmp_path / name)
+            if done.returncode or not pipe.is_fifo():
+                reader.kill()
+            assert reader.communicate()[0] == expected.read_bytes(), done.stderr
+        assert pipe.is_fifo() and (tmp_path / "link to a pipe").is_symlink()
+
+    @pytest.mark.parametrize("arguments", COMMANDS)
+    def test_a_device(self, wheels: Path, arguments: tuple[str, ...]) -> None:
+        main, side = os.openpty()
+        terminal = Path(os.ttyname(side))
+        shown: list[bytes] = []
+
+        def show() -> None:
+            with suppress(OSError):  # how Linux says that the other side is closed
+                while data := os.read(main, 1 << 16):
+                    shown.append(data)
+
+        reader = Thread(target=show)
+        reader.start()
+        done = self.run(arguments, wheels, terminal)
+        still_there = terminal.is_char_device()
+        os.close(side)
+        reader.join()
+        os.close(main)
+        assert done.returncode == 0, done.stderr
+        assert still_there and shown
+
+    def test_a_link_to_a_file_stays_and_the_file_is_replaced(self, wheels: Path, tmp_path: Path) -> None:
+        for number, arguments in enumerate(self.COMMANDS):
+            target, link = tmp_path / f"target{number}", tmp_path / f"link{number}"
+            target.write_bytes(b"old")
+            link.symlink_to(target)
+            assert self.run(arguments, wheels, link).returncode == 0
+            assert link.is_symlink() and target.stat().st_size > 3
+
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+    def test_a_wheel_replaces_only_files(
+        self, wheels: Path, tmp_path: Path, make: Callable[[Path], None]
+    ) -> None:
+        path = merged(wheels, tmp_path / "out")
+        path.unlink()
+        make(path)
+        mode = path.stat().st_mode
+        code, _, err = command("merge", wheels, "-o", tmp_path / "out", "--force")
+        assert code == 2
+        assert f"{path}: exists already, and is no file" in err
+        assert path.stat().st_mode == mode
+
+
+class TestDebugFiles:
+    """Two merges of the same wheels with one directory for debug files."""
+
+    @pytest.fixture
+    def debuggable(self, tmp_path: Path) -> Path:
+        for name, target in (("a", "cp310"), ("b", "cp311")):
+            built = compile_library(
+                tmp_path / f"{name}.so", extension_source(f"_{name}"), "-g", "-Wl,--build-id"
+            )
+            build_wheel(tmp_path / "in", target, {f"pkg/_m.cpython-{target[2:]}-x86_64-linux-gnu.so": built})
+        return tmp_path / "in"
+
+    def line(self, wheels: Path, out: Path) -> tuple[object, ...]:
+        return (
+            "merge", wheels, "-o", out, "-q", "--strip-debug", "--debug-files", out.parent / "debug",
+            "--allow-missing", "cp310", "--allow-missing", "cp311",
+        )  # fmt: skip
+
+    def test_at_the_same_time(self, debuggable: Path, tmp_path: Path) -> None:
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "wheelfuse", *map(str, self.line(debuggable, tmp_path / f"out{n}"))],
+                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            )
+            for n in range(4)
+        ]  # fmt: skip
+        ends = [(process.communicate()[1], process.returncode) for process in running]
+        assert ends == [("", 0)] * 4
+        assert len(snapshot(tmp_path / "debug")) == 2
+        assert len({content for n in range(4) for content in snapshot(tmp_path / f"out{n}").values()}) == 1
+
+    @pytest.mark.parametrize("failing", [False, True])
+    def test_one_that_is_done_while_another_places_its_files(
+        self, debuggable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: bool
+    ) -> None:
+        real = os.link
+
+        def link(source: Any, target: Any, **named: Any) -> None:
+            if str(target).endswith(".whl") and failing:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            real(source, target, **named)
+
+        def first(*arguments: Any, **named: Any) -> None:
+            monkeypatch.setattr(os, "link", real)
+            assert command(*self.line(debuggable, tmp_path / "first"))[0] == 0
+            monkeypatch.setattr(os, "link", link)
+            link(*arguments, **named)
+
+        monkeypatch.setattr(os, "link", first)
+        code, _, err = command(*self.line(debuggable, tmp_path / "second"))
+        assert code == (5 if failing else 0), err
+        assert ("replaced before that" in err) == failing
+        assert (tmp_path / "second").exists() != failing
+        assert len(snapshot(tmp_path / "debug")) == 2
+        assert hidden(tmp_path) == []
+
+    def test_a_merge_that_fails_leaves_the_old_ones(
+        self, debuggable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert command(*self.line(debuggable, tmp_path / "out"))[0] == 0
+        for path in (tmp_path / "debug").rglob("*.debug"):
+            path.write_bytes(b"the old one")
+        before = snapshot(tmp_path)
+
+        def copy(*_: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(ZipWriter, "put", copy)
+        code, _, _ = command(*self.line(debuggable, tmp_path / "out"), "--force")
+        assert code != 0
+        assert snapshot(tmp_path) == before
+
+    def test_a_directory_that_is_not_confirmed_keeps_what_is_in_it(
+        self, debuggable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if ".build-id" in path.parts and path.is_dir():
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        code, _, err = command(*self.line(debuggable, tmp_path / "out"))
+        assert code == 5 and "is there, and whole" in err
+        assert len(snapshot(tmp_path / "debug")) == 2
+        [wheel] = (tmp_path / "out").iterdir()
+        require_installable(wheel)
+
+
+class TestStandardStreams:
+    def shell(self, end: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "wheelfuse", *map(str, arguments)]
+        return subprocess.run(["sh", "-c", f'"$@" {end}', "sh", *line], capture_output=True, text=True)
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_some_are_closed(self, wheels: Path, tmp_path: Path, closed: str) -> None:
+        done = self.shell(closed, "merge", wheels, "-o", tmp_path / "out")
+        assert (done.returncode, done.stderr) == (0, "")
+        [wheel] = (tmp_path / "out").iterdir()
+        require_installable(wheel)
+
+    @pytest.mark.parametrize("closed", [">&-", "2>&-"])
+    def test_a_refusal_while_some_are_closed(self, tmp_path: Path, closed: str) -> None:
+        assert self.shell(closed, "merge", tmp_path / "missing").returncode == 2
+
+    def test_names_from_a_closed_one(self) -> None:
+        done = self.shell("<&-", "merge", "-")
+        assert done.returncode == 2
+        assert "no wheels were given" in done.stderr
+
+    @pytest.mark.parametrize("end", ["2>/dev/full", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}"])
+    @pytest.mark.parametrize("arguments", [("merge", "/missing"), ("merge", "--unknown"), ("nonsense",)])
+    def test_messages_that_nobody_reads(self, end: str, arguments: tuple[str, ...]) -> None:
+        line = [sys.executable, "-m", "wheelfuse", *arguments]
+        done = subprocess.run(["bash", "-c", f'"$@" {end}', "bash", *line], stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, RecursionError, MemoryError, KeyError])
+def test_a_fault_has_an_exit_code_of_its_own(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def copy(*_: object) -> None:
+        raise kind("::error::\x1b]0;deep")
+
+    monkeypatch.setattr(ZipWriter, "copy", copy)
+    code, out, err = command("merge", wheels, "-o", tmp_path / "out")
+    assert (code, out) == (70, "")
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert kind.__name__ in err and "\x1b" not in err and "\n::error" not in err
+    assert err.splitlines()[-2:] == [
+        "error: this is a fault of wheelfuse, not yours",
+        "    Please report it, with the lines above and the command that you gave.",
+    ]
+    assert not (tmp_path / "out").exists()
 
 
 class TestSignals:

@@ -16,6 +16,8 @@ MEMORY = 1 << 30
 """Bytes of address space that a command may take, its libraries included."""
 SECONDS = 60
 """Seconds of processor time after which the system ends what would never end by itself."""
+WAITING = 600
+"""Seconds by the clock after which what waits for ever is ended."""
 
 
 def _bounded() -> None:
@@ -28,8 +30,9 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The command line, within bounds of time and memory."""
     line = [sys.executable, "-m", "wheelfuse", *map(str, arguments)]
     return subprocess.run(
-        line, capture_output=True, text=True, check=False, preexec_fn=_bounded, stdin=subprocess.DEVNULL
-    )
+        line, capture_output=True, text=True, check=False, preexec_fn=_bounded, stdin=subprocess.DEVNULL,
+        timeout=WAITING,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,15 @@ def test_a_path_with_the_separator_in_it_is_in_no_list(tmp_path: Path, character
             env([answer])
 
 
+@pytest.mark.parametrize("character", ["\n", "\r"])
+def test_a_path_of_several_lines_is_in_no_list(tmp_path: Path, character: str) -> None:
+    answer = probe(fake(tmp_path / f"a{character}WHEELFUSE_TARGETS=" / "python3"))
+    assert isinstance(answer, Interpreter)
+    for written in (env, cmake):
+        with pytest.raises(UsageError, match="has a line break in it"):
+            written([answer])
+
+
 def program(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
     assert found, f"{name} is missing"

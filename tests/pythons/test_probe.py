@@ -118,6 +118,7 @@ def test_what_else_it_prints_does_no_harm(tmp_path: Path) -> None:
         ({"platform": "macosx-11.0-arm64"}, "is for macosx-11.0-arm64, not for Linux"),
         ({"version": [2, 7, 18, "final", 0]}, "is CPython 2.7.18, older than 3.8"),
         ({"version": []}, "did not answer as a Python 3 does"),
+        ({"platform": 1}, "did not answer as a Python 3 does"),
         ({"soabi": None, "version": [3, 17, 0, "gamma", 0]}, "did not answer as a Python 3 does"),
     ],
 )
@@ -144,6 +145,7 @@ def test_a_refused_interpreter_that_answered_has_its_target(tmp_path: Path) -> N
         ("head -c 3000000 /dev/zero", "did not answer as a Python 3 does"),
         ("echo 'wheelfuse asks: {rubbish'", "did not answer as a Python 3 does: {rubbish"),
         ("echo 'wheelfuse asks: []'", "did not answer as a Python 3 does: []"),
+        (f"echo 'wheelfuse asks: {'[' * 20_000}'", "did not answer as a Python 3 does: [["),
     ],
 )
 def test_a_program_that_does_not_answer_has_a_reason(tmp_path: Path, text: str, reason: str) -> None:

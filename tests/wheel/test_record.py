@@ -53,6 +53,7 @@ def test_what_is_written_is_read_back() -> None:
     (b"a.py,sha256=AA,-1\n", "line 1 is not"),
     (b"a.py,sha256=AA,1_0\n", "line 1 is not"),
     (b"a.py,=AA,1\n", "line 1 is not"),
+    (b"a\0.py,,\n", "line 1 is not|line contains NUL"),
     (b"a.py,,\na.py,,\n", "listed twice in RECORD"),
     (b"\xff,,\n", "cannot be read"),
 ])  # fmt: skip

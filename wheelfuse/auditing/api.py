@@ -17,7 +17,7 @@ from wheelfuse.auditing.subject import Against, Subject
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.escape import as_bytes
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
-from wheelfuse.wheel.outputs import replacing
+from wheelfuse.wheel.outputs import followed, replacing
 
 
 def audit(
@@ -91,6 +91,7 @@ def write_baseline(
     Raises:
         UsageError: nothing to audit, or an unknown interpreter.
         InvalidInput: an input cannot be read: its counts would be wrong.
+        WriteFailed: the disk is full, or the like.
     """
     subjects = read_all(
         paths, installed=installed, python=python, jobs=jobs, limits=limits, progress=progress
@@ -98,7 +99,7 @@ def write_baseline(
     if unreadable := [problem for subject in subjects for problem in subject.unreadable]:
         raise InvalidInput(unreadable)
     counts = baselines.count(subjects)
-    with replacing(Path(file), overwrite=True) as output:
+    with replacing(followed(Path(file)), overwrite=True) as output:
         output.write(as_bytes(baselines.render(counts)))
     return counts
 

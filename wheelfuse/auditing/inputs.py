@@ -42,15 +42,15 @@ class Input:
 
     @property
     def size(self) -> int:
-        """Bytes of the file; 0 for what is none."""
-        return Path(self.path).stat().st_size if Path(self.path).is_file() else 0
+        """Bytes of the file; 0 for what is none, or cannot be looked at."""
+        return os.path.getsize(self.path) if os.path.isfile(self.path) else 0  # noqa: PTH113, PTH202
 
     def read(self, threads: int = 1) -> Subject:
         """The facts. Nothing raises for bad content."""
         if self.environment:
             from wheelfuse.auditing.installed import read_installed
 
-            return read_installed(self.distribution, self.environment)
+            return read_installed(self.distribution, self.environment, self.limits)
         if self.member:
             return read_wheel_in_zip(Path(self.path), self.member, threads=threads, limits=self.limits)
         return read_subject(Path(self.path), threads=threads, limits=self.limits)
@@ -98,10 +98,11 @@ def read_all(
 def _inputs(given: str, limits: Limits) -> Iterable[Input]:
     """What a path stands for; one that does not exist stands for itself, and reading it will tell."""
     path = Path(given)
-    if path.is_dir():
+    # Unlike the methods of paths, these functions do not raise for what may not be looked at.
+    if os.path.isdir(given):  # noqa: PTH112
         wheels = sorted(path.glob("*.whl"))
         return [Input(str(wheel)) for wheel in wheels] or [Input(given)]
-    if not path.exists() and glob.has_magic(given):
+    if not os.path.exists(given) and glob.has_magic(given):  # noqa: PTH110
         matching = sorted(glob.glob(given, recursive=True))  # noqa: PTH207, since a pattern may be absolute
         return [item for found in matching for item in _inputs(found, limits)] or [Input(given)]
     if path.suffix == ".zip":

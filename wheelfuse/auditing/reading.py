@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from typing import TypeVar
 from wheelfuse.abi.producers import read_producers
 from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
-from wheelfuse.content import Content, opened
+from wheelfuse.content import Content, opened, pieces, read_small
 from wheelfuse.elf.fatbin import read_device_code
 from wheelfuse.elf.image import MAGIC, read_image
 from wheelfuse.errors import InvalidInput, Problem
@@ -28,7 +28,7 @@ from wheelfuse.wheel.directory import Member
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.record import RecordEntry, encode_digest
-from wheelfuse.wheel.wheel import Statements, statements
+from wheelfuse.wheel.wheel import LARGEST_TEXT, Statements, statements
 
 _T = TypeVar("_T")
 _DYNAMIC = ("ET_DYN", "ET_EXEC")
@@ -44,10 +44,10 @@ def read_subject(
     label = label or (path.name if path.suffix == ".whl" else str(path))
     try:
         if path.is_dir():
-            return read_directory(path, label)
+            return read_directory(path, label, limits)
         if path.suffix == ".whl":
             return read_wheel_subject(path, label, threads, limits)
-        return _read_file(path, label)
+        return _read_file(path, label, limits)
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
         return Subject(label, kind, unreadable=error.problems, size=_size(path))
@@ -178,42 +178,62 @@ def _shared_object(path: str, content: Content) -> SharedObject | None:
     )
 
 
-def read_file(path: Path, name: str) -> SharedObject | None:
-    """The shared object at *path*, to be called *name*; None if it is something else.
+def read_file(
+    path: Path, name: str, limits: Limits = DEFAULT_LIMITS, sources: PythonSources | None = None
+) -> SharedObject | None:
+    """The shared object at *path*, to be called *name*; None if it is something else. Python code feeds *sources*.
 
     Raises:
-        InvalidInput: it is an ELF file, but damaged.
-        OSError: it cannot be read.
+        InvalidInput: it is an ELF file, but damaged, or is beyond the *limits*.
+        OSError: it cannot be read, or is no regular file.
     """
     with opened(path) as content:
-        return _shared_object(name, content) if content[: len(MAGIC)] == MAGIC else None
+        if wrong := limits.too_large(len(content), len(content)):
+            raise InvalidInput(Problem(wrong[0], todo=wrong[1]))
+        if content[: len(MAGIC)] == MAGIC:
+            return _shared_object(name, content)
+        if sources and name.endswith(".py"):
+            for piece in pieces(content):
+                sources.update(piece)
+        return None
 
 
-def _read_file(path: Path, label: str) -> Subject:
-    shared = read_file(path, path.name)
+def _read_file(path: Path, label: str, limits: Limits) -> Subject:
+    shared = read_file(path, path.name, limits)
     if shared is None:
         what = "neither a wheel, a zip file with wheels, a directory, nor a shared object"
         raise InvalidInput(Problem(what, label))
-    size = path.stat().st_size
-    return Subject(label, Kind.FILE, sizes={path.name: size}, files={path.name: shared})
+    return Subject(label, Kind.FILE, sizes={path.name: shared.size}, files={path.name: shared})
 
 
-def read_directory(path: Path, label: str) -> Subject:
+def read_directory(path: Path, label: str, limits: Limits = DEFAULT_LIMITS) -> Subject:
     """A directory tree: an unpacked wheel if it has one ``.dist-info`` with WHEEL and METADATA, else just files."""
-    paths = sorted(_walk(path))
+    closed: list[Problem] = []
+
+    def refused(error: OSError) -> None:
+        inside = Path(error.filename).relative_to(path)
+        member = str(inside) if inside.parts else ""
+        closed.append(Problem(f"cannot be read: {error.strerror}", label, member, "Make it readable."))
+
+    paths = sorted(walk(path, refused))
     infos = sorted({name.split("/")[0] for name in paths if ".dist-info/" in name and name.count("/") == 1})
     claims = read_claims(path, infos[0]) if len(infos) == 1 else Claims()
-    return read_tree(label, Kind.DIRECTORY, path, paths, claims)
+    subject = read_tree(label, Kind.DIRECTORY, path, paths, claims, limits)
+    return replace(subject, unreadable=(*closed, *subject.unreadable))
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What the ``.dist-info`` of an unpacked or installed wheel says of it: fields of :class:`Subject`."""
+    """What the ``.dist-info`` of an unpacked or installed wheel says of it: fields of :class:`Subject`.
+
+    The problems in *problems* and *unreadable* do not name the subject.
+    """
 
     dist_info: str = ""
     wheel_file: WheelFile | None = None
     metadata: Headers | None = None
     problems: tuple[Problem, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
 
     @property
     def tags(self) -> tuple[tuple[str, str, str], ...]:
@@ -222,21 +242,23 @@ class Claims:
         return tuple((python, abi, platform) for python, abi, platform in parts)
 
 
-def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: Claims) -> Subject:
-    """The files *paths* below *root* as a subject."""
+def read_tree(
+    label: str, kind: Kind, root: Path, paths: Iterable[str], claims: Claims, limits: Limits = DEFAULT_LIMITS
+) -> Subject:
+    """The files *paths* below *root* as a subject; each is held against the *limits* of a single one."""
     sizes: dict[str, int] = {}
     files: dict[str, SharedObject] = {}
-    unreadable: list[Problem] = []
+    unreadable = [replace(problem, wheel=label) for problem in claims.unreadable]
     sources = PythonSources()
     for name in paths:
+        path = root / name
         try:
-            sizes[name] = (root / name).stat().st_size
-            if (root / name).is_symlink() or not (root / name).is_file():
+            sizes[name] = path.stat().st_size
+            if path.is_symlink() or path.is_dir():
                 continue
-            if (shared := read_file(root / name, name)) is not None:
+            wanted = None if sources.open_libraries else sources
+            if (shared := read_file(path, name, limits, wanted)) is not None:
                 files[name] = shared
-            elif name.endswith(".py") and not sources.open_libraries:
-                sources.update((root / name).read_bytes())
         except InvalidInput as error:
             unreadable += [Problem(problem.what, label, name, problem.todo) for problem in error.problems]
         except TemporaryFileError:
@@ -254,7 +276,7 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
         sizes=sizes,
         files=files,
         problems=claims.problems,
-        unreadable=tuple(unreadable),
+        unreadable=tuple(dict.fromkeys(unreadable)),
         preloads=sources.open_libraries or not claims.dist_info,
         opens_globally=sources.open_globally,
     )
@@ -263,23 +285,29 @@ def read_tree(label: str, kind: Kind, root: Path, paths: Iterable[str], claims: 
 def read_claims(root: Path, dist_info: str) -> Claims:
     """What WHEEL and METADATA below *root* say; a file that is not there says nothing."""
     problems: list[Problem] = []
+    unreadable: list[Problem] = []
 
     def parsed(file: str, parse: Callable[[bytes], _T]) -> _T | None:
-        path = root / dist_info / file
+        member = f"{dist_info}/{file}"
         try:
-            return parse(path.read_bytes()) if path.exists() else None
-        except InvalidInput as error:
-            problems.extend(Problem(p.what, "", f"{dist_info}/{file}", p.todo) for p in error.problems)
+            return parse(read_small(root / member, LARGEST_TEXT))
+        except FileNotFoundError:
             return None
+        except InvalidInput as error:
+            problems.extend(Problem(p.what, "", member, p.todo) for p in error.problems)
+        except OSError as error:
+            unreadable.append(Problem(f"cannot be read: {error.strerror}", "", member))
+        return None
 
     wheel_file, metadata = parsed("WHEEL", parse_wheel_file), parsed("METADATA", parse_metadata)
-    return Claims(dist_info, wheel_file, metadata, tuple(problems))
+    return Claims(dist_info, wheel_file, metadata, tuple(problems), tuple(unreadable))
 
 
-def _walk(root: Path) -> Iterator[str]:
-    for directory, subdirectories, names in os.walk(root):
+def walk(root: Path, refused: Callable[[OSError], None]) -> Iterator[str]:
+    """The files below a directory, as paths from there; *refused* is told of directories that cannot be read."""
+    for directory, subdirectories, names in os.walk(root, onerror=refused):
         subdirectories.sort()
-        for name in names:
+        for name in sorted(names):
             yield str((Path(directory) / name).relative_to(root))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,8 +35,8 @@ from wheelfuse.interpreters.probe import Interpreter, Unusable, probe
 from wheelfuse.interpreters.search import find, parse_python
 from wheelfuse.processes import Finished, StrPath, run
 from wheelfuse.target import Target
-from wheelfuse.temporary import scratch
-from wheelfuse.wheel.outputs import replacing
+from wheelfuse.temporary import keeping, scratch
+from wheelfuse.wheel.outputs import make_executable, replacing
 from wheelfuse.workers import processors
 
 MOST_LINES = 60
@@ -72,8 +73,9 @@ def compile_extension(
 
     Raises:
         UsageError: the request makes no sense: no sources, or some that do not exist.
+        OSError: a source cannot be looked at.
         JobFailed: something to compile with is missing, a compiler failed, or the audit found an error.
-        OSError: the output cannot be written.
+        WriteFailed: the output cannot be written.
     """
     begun = time.monotonic()
     options = options or ExtensionOptions()
@@ -87,7 +89,7 @@ def compile_extension(
         data = built.read_bytes()
         with replacing(path.absolute(), overwrite=True) as file:
             file.write(data)
-        path.chmod(0o755)
+            make_executable(file)
     return CompiledExtension(
         path, tools.interpreter.target, len(data), hashlib.sha256(data).hexdigest(),
         time.monotonic() - begun, tuple(shell_line(command.words) for command in commands), report,
@@ -99,7 +101,7 @@ def _checked(sources: Iterable[StrPath]) -> tuple[Path, ...]:
     if not files:
         raise UsageError("there is nothing to compile: name .cpp or .cu files")
     known = (*CXX_SUFFIXES, *CUDA_SUFFIXES)
-    problems = [Problem("no such file", str(file)) for file in files if not file.is_file()]
+    problems = [Problem("no such file", str(file)) for file in files if not _is_file(file)]
     problems += [
         Problem(f"is not a source file with one of the suffixes {', '.join(known)}", str(file))
         for file in files
@@ -108,6 +110,14 @@ def _checked(sources: Iterable[StrPath]) -> tuple[Path, ...]:
     if problems:
         raise UsageError(problems)
     return files
+
+
+def _is_file(path: Path) -> bool:
+    """As the method of a path, which newer Pythons let answer no where nobody may look."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _interpreter(target: StrPath | Target, options: ExtensionOptions) -> Interpreter:
@@ -192,7 +202,8 @@ def _build(
         stop.set()
         return _failed(command, done)
 
-    built.parent.mkdir(parents=True)
+    with keeping():
+        built.parent.mkdir(parents=True)
     linking = link_command([command.output for command in compiling], options, tools, built)
     with ThreadPoolExecutor(options.jobs or processors()) as pool:
         try:
@@ -241,10 +252,12 @@ def _audited(built: Path, path: Path, tools: Toolchain, options: ExtensionOption
 def _libraries(torch: Torch, scratch: Path) -> Path:
     """A directory with the libraries of torch, but for the one that is made for the CPython of the driver."""
     directory = scratch / "torch"
-    directory.mkdir()
-    for library in torch.library_directory.glob("*.so*"):
-        if not library.name.startswith("libtorch_python"):
-            (directory / library.name).symlink_to(library)
+    libraries = torch.library_directory.glob("*.so*")
+    with keeping():
+        directory.mkdir()
+        for library in libraries:
+            if not library.name.startswith("libtorch_python"):
+                (directory / library.name).symlink_to(library)
     return directory
 
 

@@ -26,6 +26,7 @@ from wheelfuse.errors import JobFailed, Problem, UsageError
 from wheelfuse.interpreters.environments import Environment, create, install
 from wheelfuse.processes import Finished
 from wheelfuse.target import Target
+from wheelfuse.wheel.outputs import writing
 from wheelfuse.wheel.record import file_digest
 
 TAIL = 30
@@ -115,8 +116,9 @@ def run_jobs(plan: Plan, tell: Tell | None = None) -> tuple[JobResult, ...]:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY)
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +126,8 @@ def _locked(directory: Path) -> Iterator[None]:
             raise UsageError(
                 Problem("another build into this directory is running", str(directory))
             ) from None
-        (directory / LOGS).mkdir(exist_ok=True)
+        with writing(directory / LOGS):
+            (directory / LOGS).mkdir(exist_ok=True)
         yield
     finally:
         os.close(handle)
@@ -134,7 +137,8 @@ def _locked(directory: Path) -> Iterator[None]:
 def _removed(work: Path) -> Iterator[None]:
     """A directory that is empty when the block begins, and gone when it ends."""
     shutil.rmtree(work, ignore_errors=True)  # of a build that was killed
-    work.mkdir()
+    with writing(work):
+        work.mkdir()
     try:
         yield
     finally:

@@ -37,7 +37,7 @@ class State:
             if document["schema"] != SCHEMA:
                 return cls(path, {})
             return cls(path, {target: Entry(**entry) for target, entry in document["targets"].items()})
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls(path, {})
 
     def made(self, target: str, key: str, directory: Path) -> Path | None:

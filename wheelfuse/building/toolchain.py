@@ -109,8 +109,22 @@ def _asked(program: Path, *arguments: str) -> str:
 def _directories(flags: str) -> list[Path]:
     """The directories in ``"-I/a" "-isystem" "/b" -L/c``."""
     return [
-        Path(word.removeprefix("-I").removeprefix("-L")) for word in shlex.split(flags) if word != "-isystem"
+        Path(word.removeprefix("-I").removeprefix("-L"))
+        for word in _words(flags, "nvcc: what it says of its directories makes no sense")
+        if word != "-isystem"
     ]
+
+
+def _words(text: str, otherwise: str) -> list[str]:
+    """The words of a shell's command line.
+
+    Raises:
+        JobFailed: with *otherwise* as what is wrong, if a quote is left open.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise JobFailed(f"{otherwise}: {error}: {text}") from error
 
 
 def _existing(directories: Iterator[Path] | list[Path]) -> tuple[Path, ...]:
@@ -121,9 +135,9 @@ def find_cxx(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The command of the C++ compiler: that of ``CXX``, or else c++, g++ or clang++ on ``PATH``.
 
     Raises:
-        JobFailed: there is none.
+        JobFailed: there is none, or ``CXX`` is no command.
     """
-    named = shlex.split(environ.get("CXX", ""))
+    named = _words(environ.get("CXX", ""), "CXX is not the command of a program")
     for name in named[:1] or ("c++", "g++", "clang++"):
         if found := shutil.which(name, path=environ.get("PATH")):
             return (found, *named[1:])

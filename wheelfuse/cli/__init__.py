@@ -13,13 +13,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from wheelfuse import __version__
 from wheelfuse.cli.terminal import complain, echo, warn
-from wheelfuse.errors import Problem, UsageError, WheelfuseError
+from wheelfuse.errors import InvalidInput, Problem, UsageError, WheelfuseError
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -58,7 +58,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _abandon_stdout()  # the reader of a pipe has enough
+            _abandon(sys.stdout, sys.stderr)  # the reader of a pipe has enough
             sys.exit(141)
 
 
@@ -70,13 +70,13 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 the audit found something, 2 the call makes no sense, 3 an input cannot be trusted or
     read, 4 the wheels cannot become one without a decision of yours, 5 a build or a verification failed, or the
-    output could not be written.
+    output could not be written, 70 wheelfuse has a fault.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    with _ending_in_order(), _leftovers_told():
+    with _faults_told(), _ending_in_order(), _leftovers_told():
         _run(arguments)
 
 
@@ -88,21 +88,49 @@ def _run(arguments: list[str] | None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         error.show(shown := io.StringIO())
-        echo(shown.getvalue(), err=True)
+        with _whoever_listens():
+            echo(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except WheelfuseError as error:
-        complain(error.problems)
+        with _whoever_listens():
+            complain(error.problems)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        _abandon_stdout()
+        _abandon(sys.stdout, sys.stderr)
         sys.exit(141)
     except OSError as error:
-        _abandon_stdout()
-        complain([Problem(_told(error))])
+        _abandon(sys.stdout)
+        with _whoever_listens():
+            complain([Problem(_told(error))])
         sys.exit(CannotWrite.exit_code)
     sys.exit(code or 0)
+
+
+@contextmanager
+def _whoever_listens() -> Iterator[None]:
+    """Nobody may read what is told on standard error, or it may be full: the exit code is the same."""
+    try:
+        yield
+    except OSError:
+        _abandon(sys.stderr)
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """What nobody foresaw ends with a code of its own: EX_SOFTWARE of sysexits.h."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 (whatever it is)
+        import traceback
+
+        what = "this is a fault of wheelfuse, not yours"
+        todo = "Please report it, with the lines above and the command that you gave."
+        with _whoever_listens():
+            echo(traceback.format_exc(), err=True)
+            complain([Problem(what, todo=todo)])
+        sys.exit(os.EX_SOFTWARE)
 
 
 @contextmanager
@@ -167,7 +195,8 @@ def _leftovers_told() -> Iterator[None]:
         from wheelfuse.temporary import LeftBehind
 
         if issubclass(category, LeftBehind):
-            warn([Problem(str(message))])
+            with _whoever_listens():
+                warn([Problem(str(message))])
         else:
             otherwise(message, category, *where, **more)
 
@@ -176,10 +205,11 @@ def _leftovers_told() -> Iterator[None]:
         yield
 
 
-def _abandon_stdout() -> None:
-    """What is left in the buffer must not raise again at exit, which would change the exit code."""
-    with suppress(ValueError):  # a test's standard output may be no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _abandon(*streams: TextIO) -> None:
+    """What is left in their buffers must not raise again at exit, which would change the exit code."""
+    for stream in streams:
+        with suppress(ValueError):  # in a test it may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 _TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -188,17 +218,27 @@ _PATIENCE = 5.0
 
 _RIGHT_AFTER = 0.01  # seconds
 
+_ANYWHERE = {
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.EIO: "Check the disk.",
+}
+"""What to do about an error of the system, whatever it is about."""
+
 _TODO = {
+    **_ANYWHERE,
     errno.ENOSPC: "Free some space there, or choose another directory.",
     errno.EDQUOT: "Free some space there, or choose another directory.",
     errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
-    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.EACCES: "Choose a directory that you may write to.",
     errno.EPERM: "Choose a directory that you may write to.",
     errno.EROFS: "Choose a directory that you may write to.",
-    errno.EIO: "Check the disk.",
+    errno.EISDIR: "Choose another name: it is that of a directory.",
+    errno.ENOTDIR: "Choose another directory: what is to be one is a file.",
+    errno.ENOENT: "See that the directory is there, or choose another.",
+    errno.ENAMETOOLONG: "Choose a directory with a shorter path.",
+    errno.ELOOP: "Choose another directory: a symbolic link leads back to itself.",
 }
-"""What to do about an error of the system."""
+"""What to do about an output that cannot be written."""
 
 
 class CannotWrite(WheelfuseError):
@@ -215,11 +255,8 @@ def refusals(command: str, *, as_json: bool) -> Iterator[None]:
             yield
         except BrokenPipeError:
             raise
-        except FileExistsError as error:  # it has come into being meanwhile
-            todo = "Choose another directory, or add --force."
-            raise UsageError(Problem("exists already", str(error.filename), todo=todo)) from error
         except OSError as error:
-            raise CannotWrite(_problem(error)) from error
+            raise _refusal(error) from error
     except WheelfuseError as refusal:
         if as_json:
             from wheelfuse.report.document import dumped, refusal_document
@@ -233,12 +270,24 @@ def _told(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def _problem(error: OSError) -> Problem:
+def _refusal(error: OSError) -> WheelfuseError:
+    """What an error of the system means: one about an output or a temporary file is of a class of its own, and any
+    other with a name is about something that was to be read."""
     from wheelfuse.temporary import TemporaryFileError
-    from wheelfuse.wheel.outputs import Unsettled
+    from wheelfuse.wheel.outputs import Unsettled, WriteFailed
 
+    number = error.errno or 0
+    if isinstance(error, FileExistsError):  # it has come into being meanwhile
+        todo = "Choose another directory, or add --force."
+        return UsageError(Problem("exists already", str(error.filename), todo=todo))
     if isinstance(error, TemporaryFileError):
         todo = "Free some space there, or set TMPDIR to another directory."
-        return Problem(f"could not write temporary files: {_told(error)}; no output was changed", todo=todo)
-    changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
-    return Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(error.errno or 0, ""))
+        what = f"could not write temporary files: {_told(error)}; no output was changed"
+        return CannotWrite(Problem(what, todo=todo))
+    if isinstance(error, WriteFailed):
+        changed = "" if isinstance(error, Unsettled) else "; nothing there has changed"
+        return CannotWrite(Problem(f"could not write: {_told(error)}{changed}", todo=_TODO.get(number, "")))
+    if error.filename is None:  # no more processes, a full standard output
+        return CannotWrite(Problem(_told(error), todo=_ANYWHERE.get(number, "")))
+    todo = _ANYWHERE.get(number, "See that it is there, and that you may read it.")
+    return InvalidInput(Problem(f"cannot be read: {error.strerror}", str(error.filename), todo=todo))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.wheel.limits import Limits
-from wheelfuse.wheel.outputs import together
+from wheelfuse.wheel.outputs import followed, together
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,9 @@ def parse_formats(formats: Iterable[str], output: str | None) -> tuple[Destinati
 
 def _refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) -> None:
     """An input is never overwritten."""
-    given = {Path(name).resolve() for name in inputs}
+    given = set(map(os.path.realpath, inputs))
     for to in destinations:
-        if to.file and Path(to.file).resolve() in given:
+        if to.file and os.path.realpath(to.file) in given:
             raise UsageError(f"{to.file} is an input, and cannot be the output")
 
 
@@ -243,16 +244,11 @@ def _write(
     report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
 ) -> None:
     """The formats that go to files: all of them whole, or none."""
-    with together(overwrite=True) as add:
+    with together() as add:
         for to in destinations:
             if to.file:
                 text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
-                content = text.encode("utf-8", "backslashreplace")
-                path = Path(to.file)
-                if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
-                    path.write_bytes(content)
-                else:
-                    add(path.resolve()).write(content)
+                add(followed(Path(to.file)), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
 
 
 def _show(

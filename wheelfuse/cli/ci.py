@@ -16,7 +16,7 @@ from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, matrix, parse_p
 from wheelfuse.pipelines import buildkite, github, gitlab
 from wheelfuse.pipelines.project import IMAGE, WHEELFUSE, PipelineOptions, Project
 from wheelfuse.pyproject import located, read_pyproject
-from wheelfuse.wheel.outputs import replacing
+from wheelfuse.wheel.outputs import followed, replacing
 
 SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab": gitlab.pipeline}
 """The writer of the pipeline for each CI system."""
@@ -100,5 +100,5 @@ def _whole(chosen: Matrix) -> bool:
 def _write(path: Path, text: str, *, force: bool) -> None:
     if path.exists() and not force:
         raise UsageError(Problem("exists already", str(path), todo="Add --force to replace it."))
-    with refusals("ci", as_json=False), replacing(path.resolve(), overwrite=force) as file:
+    with refusals("ci", as_json=False), replacing(followed(path), overwrite=force) as file:
         file.write(text.encode())

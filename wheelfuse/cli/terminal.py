@@ -10,19 +10,36 @@ from contextlib import contextmanager
 
 import click
 
-from wheelfuse.errors import Problem
+from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.escape import as_bytes, harmless, printable, without_orders
+
+_SHOWN = 200
+"""Letters of a name that are shown."""
 
 
 def names(given: Iterable[str]) -> list[str]:
-    """The arguments, with ``-`` replaced by the lines of standard input."""
-    found: list[str] = []
-    for name in given:
-        if name == "-":
-            found += [line.strip() for line in sys.stdin if line.strip()]
-        else:
-            found.append(name)
-    return found
+    """The arguments, with ``-`` replaced by the lines of standard input.
+
+    Raises:
+        UsageError: a line holds what no name can.
+        InvalidInput: standard input cannot be read.
+    """
+    return [name for one in given for name in (_names_on_stdin() if one == "-" else (one,))]
+
+
+def _names_on_stdin() -> Iterator[str]:
+    """Names are bytes, whatever the encoding of the stream."""
+    where = "standard input"
+    try:
+        for line in sys.stdin.buffer:
+            name = os.fsdecode(line.strip())
+            if "\0" in name:
+                todo = "One name a line: find -print, not -print0."
+                raise UsageError(Problem(f"a NUL byte in a name: {name[:_SHOWN]!r}", where, todo=todo))
+            if name:
+                yield name
+    except OSError as error:
+        raise InvalidInput(Problem(f"cannot be read: {error.strerror}", where)) from error
 
 
 def color(stream: object) -> bool:

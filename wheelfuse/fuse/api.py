@@ -20,8 +20,9 @@ from wheelfuse.fuse.reading import Progress, read_sources
 from wheelfuse.fuse.split import SplitWheel, chosen, originals_in, write_originals
 from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
-from wheelfuse.wheel.archive import Archive
+from wheelfuse.wheel.archive import Archive, wheels_in
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
+from wheelfuse.wheel.outputs import together, writing
 from wheelfuse.wheel.writer import Timestamp, timestamp
 
 INDEX_LIMIT = 100 << 20
@@ -87,6 +88,7 @@ def merge(
             or a library is missing that compares GPU code.
         InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
         ConflictError: the wheels are sound, but nobody may settle their differences silently.
+        WriteFailed: the disk is full, or the like.
     """
     options = options or MergeOptions()
     if debug_files and not options.strip_debug:
@@ -98,16 +100,16 @@ def merge(
             return MergeOutcome(inputs, plan, None)
         if error := plan.error():
             raise error
-        path = _output_path(Path(output), str(plan.name), archives, force)
+        with writing(output):
+            path = _output_path(Path(output), str(plan.name), archives, force)
         stamp = _stamp()
         kept: tuple[Path, ...] = ()
-        with ExitStack() as stack:
+        with together() as add:
             if debug_files:  # first, so that where there is the wheel there are its debug files
-                from wheelfuse.fuse import debug_files as files  # rare, and slow to load
+                from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
 
-                place = Path(debug_files)
-                kept = stack.enter_context(files.debug_files(plan.outputs, archives, place, overwrite=force))
-            written = execute(plan, archives, path, stamp, overwrite=force, progress=progress)
+                kept = write_debug_files(plan.outputs, archives, Path(debug_files), add, overwrite=force)
+            written = execute(plan, archives, add(path, overwrite=force), path, stamp, progress)
         return MergeOutcome(inputs, plan, written, kept)
 
 
@@ -140,14 +142,16 @@ def split(
     Raises:
         UsageError: the wheel is not fused, a target is not in it, or a file exists and *force* is not given.
         InvalidInput: the wheel is damaged, or beyond the *limits*.
+        WriteFailed: the disk is full, or the like.
     """
     with opened(find_wheels([path]), limits) as archives:
         if len(archives) > 1:
             raise UsageError(Problem("holds more than one wheel", str(path), todo="Name the wheel to split."))
         (archive,) = archives
         originals = chosen(originals_in(read_sources((archive,))[0]), targets)
-        for original in originals:
-            _refuse_existing(Path(directory) / str(original.name), [archive], force)
+        with writing(directory):
+            for original in originals:
+                _refuse_existing(Path(directory) / str(original.name), [archive], force)
         return write_originals(originals, (archive,), Path(directory), _stamp(), overwrite=force)
 
 
@@ -156,21 +160,20 @@ def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     Raises:
         UsageError: there are none, or a path does not exist.
+        InvalidInput: a path cannot be looked at.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     problems = []
     for given in map(Path, paths):
-        if given.is_dir():
-            inside = sorted(given.glob("*.whl"))
-            if not inside:
-                problems.append(Problem("no wheel in this directory", str(given)))
-        elif given.exists():
-            inside = [given]
-        else:
+        try:
+            inside = wheels_in(given)
+        except FileNotFoundError:
             problems.append(Problem("no such file or directory", str(given)))
             continue
+        if not inside:
+            problems.append(Problem("no wheel in this directory", str(given)))
         for path in inside:
-            found.setdefault(path.resolve(), path)
+            found.setdefault(os.path.realpath(path), path)
     if problems:
         raise UsageError(problems)
     if not found:
@@ -248,6 +251,10 @@ def _refuse_existing(path: Path, archives: Sequence[Archive], force: bool) -> No
     if not force:
         raise UsageError(
             Problem("exists already", str(path), todo="Choose another directory, or add --force.")
+        )
+    if not path.is_file():
+        raise UsageError(
+            Problem("exists already, and is no file", str(path), todo="Choose another directory.")
         )
 
 

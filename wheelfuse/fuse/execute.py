@@ -21,7 +21,7 @@ from wheelfuse.fuse.reading import Progress
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.directory import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
-from wheelfuse.wheel.outputs import replacing, to_disk
+from wheelfuse.wheel.outputs import to_disk, writing
 from wheelfuse.wheel.record import RecordEntry, encode_digest, format_record
 from wheelfuse.wheel.trail import Trail
 from wheelfuse.wheel.wheel import read_wheel
@@ -45,31 +45,26 @@ class Written:
 def execute(
     plan: Plan,
     archives: Archives,
+    file: BinaryIO,
     path: Path,
     stamp: Timestamp,
-    *,
-    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Written:
-    """Write the fused wheel to *path*, whole or not at all.
+    """Write the fused wheel to *file*, which will be *path*.
 
     Raises:
         InvalidInput: an ELF file is of a form that cannot be edited, an input was changed meanwhile, or the
             provenance of one is not what wheelfuse wrote.
-        OSError: the disk is full, or the like.
+        WriteFailed: the disk is full, or the like.
     """
-    with replacing(path, overwrite=overwrite) as file:
-        with Trail(file) as trail:
-            with carrier_file(plan.sharing, archives) as carrier:
-                record, carrier_size = _write(
-                    plan, archives, ZipWriter(file, stamp, trail), carrier, progress
-                )
-            require_unchanged(archives)
-            require_sound(file, path, plan.originals, archives)
-            to_disk(file)  # while the trail still reads
-            sha256 = trail.sha256()
-        size = file.tell()
-    return Written(path, sha256, size, sum(max(entry.size, 0) for entry in record), carrier_size)
+    with Trail(file) as trail:
+        with carrier_file(plan.sharing, archives) as carrier:
+            record, carrier_size = _write(plan, archives, ZipWriter(file, stamp, trail), carrier, progress)
+        require_unchanged(archives)
+        require_sound(file, path, plan.originals, archives)
+        to_disk(file)  # while the trail still reads: nothing is left to wait for when it gets its name
+        sha256 = trail.sha256()
+    return Written(path, sha256, file.tell(), sum(max(entry.size, 0) for entry in record), carrier_size)
 
 
 def _write(
@@ -130,13 +125,14 @@ def require_sound(file: BinaryIO, path: Path, originals: Iterable[Original], arc
 
     Raises:
         InvalidInput: it is none, so that the provenance is not what wheelfuse wrote.
+        WriteFailed: it cannot be read.
     """
     recorded = [original for original in originals if original.recorded]
     if not recorded:
         return
     file.flush()
     try:
-        with Archive(path, archives[0].limits, written=file) as archive:
+        with writing(path), Archive(path, archives[0].limits, written=file) as archive:
             read_wheel(archive)
     except InvalidInput as error:
         told = "; ".join(f"{p.member}: {p.what}" if p.member else p.what for p in error.problems)

@@ -69,13 +69,13 @@ def write_originals(
 
     Raises:
         InvalidInput: the content is not what was verified before, or the provenance is not what wheelfuse wrote.
-        OSError: the disk is full, or the like.
+        WriteFailed: the disk is full, or the like.
     """
     wheels = []
-    with together(overwrite=overwrite) as add:
+    with together() as add:
         for original in originals:
             path = directory / str(original.name)
-            file = add(path)
+            file = add(path, overwrite=overwrite)
             remembered = _write(original, archives, file, stamp)
             require_sound(file, path, [original], archives)
             notes = tuple(_notes(original, remembered))

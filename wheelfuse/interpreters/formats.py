@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 
-from wheelfuse.errors import UsageError
+from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import Interpreter
 from wheelfuse.interpreters.search import VARIABLE
 from wheelfuse.target import Target
@@ -46,7 +46,7 @@ def cmake(interpreters: Iterable[Interpreter], separator: str = ";") -> str:
     """The paths as one list.
 
     Raises:
-        UsageError: a path has the separator in it.
+        UsageError: a path has the separator or a line break in it.
     """
     return _joined(interpreters, separator) + "\n"
 
@@ -55,7 +55,7 @@ def env(interpreters: Iterable[Interpreter]) -> str:
     """``NAME=VALUE`` lines, quoted where a shell needs it: the targets, all interpreters, and each by itself.
 
     Raises:
-        UsageError: a path has a ":" in it.
+        UsageError: a path has a ":" or a line break in it.
     """
     interpreters = tuple(interpreters)
     values = {
@@ -82,6 +82,8 @@ FORMATS = ("text", "json", *OF_TARGETS, *OF_INTERPRETERS)
 def _joined(interpreters: Iterable[Interpreter], separator: str) -> str:
     paths = [str(interpreter.path) for interpreter in interpreters]
     for path in paths:
+        if "\n" in path or "\r" in path:  # each line is one variable, or the list
+            raise UsageError(Problem("has a line break in it, and cannot be in a list", path))
         if separator in path:
             raise UsageError(f"{path} cannot be in a list that {separator!r} separates")
     return separator.join(paths)

@@ -116,7 +116,7 @@ def probe(
         return Unusable(path, f"does not run: it {why}" + (f": {said}" if said else ""), source)
     try:
         return _read(path, source, json.JSONDecoder().raw_decode(answer)[0])
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return Unusable(path, f"did not answer as a Python 3 does: {answer[:200].strip()}", source)
 
 

@@ -20,6 +20,7 @@ from wheelfuse.verifying.machine import Machine, look_around
 from wheelfuse.verifying.options import VerifyOptions
 from wheelfuse.verifying.results import Trial, Verification, VerifiedWheel
 from wheelfuse.verifying.trial import Job, untried
+from wheelfuse.wheel.archive import wheels_in
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.workers import processors
 
@@ -72,12 +73,16 @@ def _paths(given: Iterable[StrPath] | StrPath) -> list[Path]:
 
     Raises:
         UsageError: there is none.
+        InvalidInput: a path cannot be looked at.
     """
     if isinstance(given, (str, os.PathLike)):
         given = (given,)
     found: dict[Path, None] = {}
     for path in map(Path, given):
-        inside = sorted(path.glob("*.whl")) if path.is_dir() else [path]
+        try:
+            inside = wheels_in(path)
+        except FileNotFoundError:
+            inside = [path]  # reading it will tell
         if not inside:
             raise UsageError(f"{path}: no wheels in this directory")
         found.update((one.absolute(), None) for one in inside)
@@ -134,7 +139,7 @@ def _plan(
             steps.append(untried(claims, target, options, reason))
             continue
         place = directory / str(target)
-        if place.exists():
+        if os.path.lexists(place):
             raise UsageError(f"{place} exists already: remove it, or name another directory")
         steps.append(Job(claims, machine.interpreters[target], options, place, keep, stop))
     unasked = tuple(target for target in released if target not in asked)

@@ -20,6 +20,7 @@ from wheelfuse.verifying.claims import Claims, Module
 from wheelfuse.verifying.importing import Importer
 from wheelfuse.verifying.options import VerifyOptions
 from wheelfuse.verifying.results import Imported, Outcome, Result, Trial
+from wheelfuse.wheel.outputs import writing
 
 _INSTALLATION = 1800.0
 """Seconds within which a wheel, or what it requires, is installed, downloads included."""
@@ -70,7 +71,8 @@ class Job:
                 shutil.rmtree(self.directory, ignore_errors=True)
 
     def _run(self) -> Trial:
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self.directory.parent):
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
         begun = Trial(self.target, str(self.interpreter.path), self.interpreter.version, Result(Outcome.OK))
         try:
             environment = create(self.interpreter.path, self.directory, stop=self.stop)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from wheelfuse.content import Content, OnDisk, Shelf, pieces, spooled
+from wheelfuse.content import Content, NotAFile, OnDisk, Shelf, descriptor_of, pieces, spooled
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.directory import STORED, Member, Reader
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
@@ -37,6 +37,7 @@ ON_DISK = 1 << 30
 _SMALL = 64 << 20
 """Bytes that are read at once at most."""
 _AGAIN = "Build the wheel again."
+_SEE = "See that it is there, and that you may read it."
 
 
 class Archive:
@@ -46,6 +47,7 @@ class Archive:
 
     Raises:
         InvalidInput: it is no zip file, one that two programs could read differently, or one beyond the *limits*.
+        OSError: what was *written* cannot be read.
     """
 
     def __init__(
@@ -58,15 +60,11 @@ class Archive:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._shelf = Shelf(ON_DISK)
+        self._written = written is not None
         self._fd = os.dup(written.fileno()) if written else _opened(path)
         try:
-            status = os.fstat(self._fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidInput(
-                    Problem("not a file", str(path), todo="Name a wheel, or a directory of wheels.")
-                )
             self._state = _state(self._fd)
-            self.size = status.st_size
+            self.size = os.fstat(self._fd).st_size
             self.members, self.extras = Reader(self.name, self._fd, self._pread, self.size, limits).read()
         except BaseException:
             os.close(self._fd)
@@ -101,6 +99,8 @@ class Archive:
                 found, offset = found + piece, offset + len(piece)
             return found
         except OSError as error:
+            if self._written:  # it is no input
+                raise
             todo = "Check the disk or the network that it lies on."
             raise InvalidInput(self.problem(f"cannot be read: {error.strerror}", member, todo)) from error
 
@@ -225,13 +225,33 @@ class Archive:
         return digest.hexdigest()
 
 
+def wheels_in(path: Path) -> list[Path]:
+    """The wheels that *path* stands for: itself, or those in it if it is a directory, in the order of their names.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        InvalidInput: it cannot be looked at.
+    """
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return [path]
+        return sorted(found for found in path.iterdir() if found.name.endswith(".whl"))
+    except FileNotFoundError:
+        raise
+    except NotADirectoryError as error:  # on the way to it there is a file
+        raise FileNotFoundError(*error.args) from error
+    except OSError as error:
+        raise InvalidInput(Problem(f"cannot be read: {error.strerror}", str(path), todo=_SEE)) from error
+
+
 def _opened(path: Path) -> int:
     try:
-        # Whoever opens a named pipe would wait for its writer for ever.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return descriptor_of(path)
+    except NotAFile as error:
+        todo = "Name a wheel, or a directory of wheels."
+        raise InvalidInput(Problem("not a file", str(path), todo=todo)) from error
     except OSError as error:
-        todo = "See that it is there, and that you may read it."
-        raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=todo)) from error
+        raise InvalidInput(Problem(f"cannot be opened: {error.strerror}", str(path), todo=_SEE)) from error
 
 
 def _state(descriptor: int) -> tuple[int, int]:

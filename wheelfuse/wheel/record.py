@@ -94,7 +94,8 @@ def _rows(content: bytes) -> Iterator[list[str]]:
 def _entry(row: list[str]) -> RecordEntry:
     path, hash_value, size = row
     algorithm, _, digest = hash_value.partition("=")
-    if size and not (size.isascii() and size.isdigit()) or digest and not algorithm:
+    no_size = size and not (size.isascii() and size.isdigit())
+    if no_size or (digest and not algorithm) or "\0" in path:  # no file system takes that
         raise ValueError(row)
     intern = sys.intern
     return RecordEntry(intern(path), intern(algorithm), intern(digest.rstrip("=")), int(size or -1))

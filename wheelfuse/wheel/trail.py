@@ -8,8 +8,8 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
-from wheelfuse.temporary import about
 from wheelfuse.wheel.archive import CHUNK
+from wheelfuse.wheel.outputs import writing
 
 _STEP = 8 << 20  # bytes; less is not worth waking a thread for
 
@@ -47,7 +47,7 @@ class Trail:
         """The digest of all that was settled, in hexadecimal.
 
         Raises:
-            OSError: the file could not be read.
+            WriteFailed: the file could not be read.
         """
         for step in self._steps:
             step.result()
@@ -55,7 +55,7 @@ class Trail:
 
     def _take(self, end: int) -> None:
         while self._read < end:
-            with about(self._file.name):
+            with writing(self._file.name):
                 piece = os.pread(self._descriptor, min(CHUNK, end - self._read), self._read)
                 if not piece:
                     raise OSError(errno.EIO, "it became shorter while it was written")

@@ -20,7 +20,7 @@ from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_r
 
 _T = TypeVar("_T")
 
-_LARGEST_TEXT = 16 << 20
+LARGEST_TEXT = 16 << 20
 """Bytes of METADATA and of WHEEL; with a page for an index and all licences METADATA has some hundred thousand."""
 _ROW, _ROWS = 256, 1000
 """Bytes of a row of RECORD beside the path (a digest, a size, quotes) at most; and rows of what is not in the wheel,
@@ -139,7 +139,7 @@ def statements(archive: Archive) -> Statements:
 
 def _refuse_enormous(archive: Archive, file: str, member: Member) -> None:
     """What lists the members is no larger than that takes; what else is text has an end."""
-    most = _LARGEST_TEXT
+    most = LARGEST_TEXT
     if file == "RECORD":
         most = 2 * (_ROWS * _ROW + sum(len(other.path.encode()) + _ROW for other in archive.members))
     if member.size > most:
