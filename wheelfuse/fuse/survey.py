@@ -23,6 +23,7 @@ from wheelfuse.fuse.stripping import without_debug
 from wheelfuse.wheel.layout import CENTRAL_MAGIC, EndRecord
 from wheelfuse.wheel.limits import NAMES
 from wheelfuse.wheel.requires_python import read_specifier
+from wheelfuse.wheel.wheel import LARGEST_WHEEL
 
 TEXT_LIMIT = 4 << 20
 """Differing files above this size (bytes) are compared by digest only."""
@@ -83,7 +84,7 @@ def _check_set(originals: Iterable[Original]) -> None:
 
 
 def _without_pythons(originals: Iterable[Original]) -> Iterator[Problem]:
-    """Those whose Requires-Python cannot be read: that of a wheel was read with its METADATA, that of provenance not."""
+    """Those whose Requires-Python cannot be read: METADATA was read, but not what provenance says."""
     for original in originals:
         try:
             read_specifier(original.requires_python)
@@ -143,10 +144,20 @@ def _look_closer(
 
 
 def _kept(originals: Iterable[Original]) -> Iterator[File]:
-    """The files that are needed whole: WHEEL is written anew for the fused wheel, and links tell where they lead."""
+    """The files that are needed whole: WHEEL is written anew for the fused wheel, and links tell where they lead.
+
+    Raises:
+        InvalidInput: one is larger than a wheel may have it, which can only come of provenance.
+    """
     for original in originals:
         wheel = f"{original.dist_info}/WHEEL"
-        yield from (file for path, file in original.files.items() if path == wheel or file.is_symlink)
+        for path, file in original.files.items():
+            if path != wheel and not file.is_symlink:
+                continue
+            if file.size > LARGEST_WHEEL:
+                what = f"{path} of {file.size} bytes, where at most {LARGEST_WHEEL} make sense"
+                raise InvalidInput(Problem(what, original.where, f"{original.dist_info}/{FILE}", _UNCHANGED))
+            yield file
 
 
 _UNITED = ("METADATA", "entry_points.txt", "top_level.txt", "namespace_packages.txt", "dependency_links.txt")

@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 _LARGEST_TEXT = 16 << 20
 """Bytes of METADATA; with a page for an index and all licences it has some hundred thousand."""
-_LARGEST_WHEEL = 1 << 20
+LARGEST_WHEEL = 1 << 20
 """Bytes of WHEEL, which has some hundred: it is read whole, and kept for each wheel that goes into a fused one."""
 _ROW, _ROWS = 256, 1000
 """Bytes of a row of RECORD beside the path (a digest, a size, quotes) at most; and rows of what is not in the wheel,
@@ -141,7 +141,7 @@ def statements(archive: Archive) -> Statements:
 
 def _refuse_enormous(archive: Archive, file: str, member: Member) -> None:
     """What lists the members is no larger than that takes; what else is text has an end."""
-    most = _LARGEST_WHEEL if file == "WHEEL" else _LARGEST_TEXT
+    most = LARGEST_WHEEL if file == "WHEEL" else _LARGEST_TEXT
     if file == "RECORD":
         most = 2 * (_ROWS * _ROW + sum(len(other.path.encode()) + _ROW for other in archive.members))
     if member.size > most:
