@@ -205,7 +205,7 @@ def test_a_wheel_file_of_megabytes_out_of_provenance_is_refused(tmp_path: Path) 
 
 UNREADABLE = [
     (">=" + "9" * 900, "Requires-Python has a number of hundreds of digits: '>=999"),
-    (",".join(f">=3.{n}" for n in range(10_000, 60_000)), "Requires-Python is 449999 letters long: '>=3.1"),
+    (",".join(f">=3.{n}" for n in range(10_000, 60_000)), "Requires-Python is 499999 letters long: '>=3.1"),
     ("junk", "Requires-Python: Invalid specifier: 'junk'"),
     (">=3.8\nName: evil", "Requires-Python: Invalid specifier: '>=3.8\\nName: evil'"),
 ]
