@@ -140,6 +140,8 @@ INJECTIONS = [
     "os_name == 'a\" or os_name != \"b'",
     "os_name == \"a' or os_name != 'b\"",
     "os_name == 'x' or python_version >= '3'",
+    "os_name == 'posix' or os_name == 'posix'",
+    "os_name == 'posix' or (os_name == 'posix' and os_name == 'posix')",
     "os_name == 'x\r Name: other'",
     "os_name == 'x\n Version: 2.0'",
     "os_name == '\x0bName: other'",
