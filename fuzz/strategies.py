@@ -61,6 +61,10 @@ LINKS = (
 LINES = ("", " ", "x", "Name: other", "Name: pkg", "Version: 2", "Requires-Python: >=3.12",
          "Requires-Python: junk", "Requires-Python: >=3.8,<4", "Requires-Dist: a>=1",
          "Requires-Dist: b; extra == 'x'", "Requires-Dist: ((", "Provides-Extra: x",
+         "Requires-Dist: torch; os_name ~= 'x'", "Requires-Dist: torch; 'a' == 'b'",
+         "Requires-Dist: torch>=" + "9" * 5000, "Requires-Dist: torch; python_version > '" + "9" * 5000 + "'",
+         "Requires-Dist: a; os_name == 'a\" or os_name != \"b'", "Metadata-Version: " + "9" * 5000 + ".1",
+         "Requires-Dist: torch " + "!=1.*," * 20_000 + "<9",
          "Metadata-Version: 9.9", "Metadata-Version: 2.4", "Summary: a\n b", "Summary: a\n\n b",
          "Summary: \x1b[31m", "Dynamic: license-file", "License-File: x", "Description: x",
          "Tag: py3-none-any", "Tag: cp312", "Tag: cp310-cp310-linux_x86_64", "Wheel-Version: 2.0",
@@ -389,15 +393,25 @@ FEATURES: Mapping[str, Callable[[Target, int], dict[str, bytes]]] = {
 _CHEAP = tuple(feature for feature in FEATURES if feature not in ("device",))
 
 
+REQUIRES = (
+    (),
+    ("a>=1",),
+    ("a>=1", "b<3; sys_platform == 'linux'"),
+    ("a; os_name ~= 'x'",),
+    ("a>=1; 'x' == 'y'", "b"),
+    ("a; os_name == 'a\" or os_name != \"b'",),
+    ("a; extra == 'x' or os_name == 'nt'", "a>=2; python_version<'3'"),
+)
+"""What wheels of one release may require."""
+
+
 def draft(target: Target, features: Mapping[str, int], requires: int = 0, packed: int = 0) -> Draft:
     """A sound wheel."""
     tag = f"{target.python_tag}-{target}-{PLATFORM}"
     files = {"pkg/always.py": b"x = 0\n"}
     for feature, choice in features.items():
         files |= FEATURES[feature](target, choice)
-    extra = ("", "Requires-Dist: a>=1", "Requires-Dist: a>=1\nRequires-Dist: b<3; sys_platform == 'linux'")[
-        requires
-    ]
+    extra = "\n".join(f"Requires-Dist: {text}" for text in REQUIRES[requires])
     files["pkg-1.0.dist-info/METADATA"] = metadata(extra=extra).encode()
     text = f"Wheel-Version: 1.0\nGenerator: fuzz\nRoot-Is-Purelib: false\nTag: {tag}\n"
     files["pkg-1.0.dist-info/WHEEL"] = text.encode()
@@ -440,14 +454,14 @@ _RESOLVE = (
 
 def _matrix(
     targets: list[Target], features: list[str], choices: list[int],
-    changes: list[tuple[int, list[Number], list[Number]]], options: tuple[int, bool, bool, bool],
+    changes: list[tuple[int, list[Number], list[Number]]], options: tuple[int, bool, bool, int],
 ) -> bytes:  # fmt: skip
     files = []
     for number, target in enumerate(sorted(targets)):
         chosen = {f: choices[(number * 3 + i) % len(choices)] for i, f in enumerate(dict.fromkeys(features))}
-        requires = (
-            choices[target.minor % len(choices)] if options[3] else 0
-        )  # one Python version has one METADATA
+        requires = 0
+        if options[3]:  # one Python version has one METADATA
+            requires = (choices[target.minor % len(choices)] + options[3] - 1) % len(REQUIRES)
         one = draft(target, chosen, requires, 0xFF if options[0] % 2 else 0)
         mine = [change for at, change, _ in changes if at % len(targets) == number or at >= 6]
         bad = [change for at, _, change in changes if at % len(targets) == number]
@@ -472,7 +486,8 @@ def matrices() -> st.SearchStrategy[bytes]:
     return st.builds(
         _matrix, st.lists(st.sampled_from(TARGETS), min_size=2, max_size=3, unique=True),
         st.lists(st.sampled_from((*_CHEAP, "device")), max_size=4), st.lists(st.integers(0, 2), min_size=1, max_size=5),
-        st.lists(change, max_size=2), st.tuples(st.integers(0, 27), st.booleans(), st.booleans(), st.booleans()),
+        st.lists(change, max_size=2),
+        st.tuples(st.integers(0, 27), st.booleans(), st.booleans(), st.integers(0, len(REQUIRES))),
     )  # fmt: skip
 
 

@@ -1,22 +1,34 @@
-"""Targets: RECORD, METADATA, WHEEL and the file name."""
+"""Targets: RECORD, METADATA alone and of two wheels, WHEEL and the file name."""
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path
 
 from hypothesis import strategies as st
 from installer.records import InvalidRecordEntry, parse_record_file
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from fuzz.breaking import CHANGES, broken_bytes, mostly
 from fuzz.target import Target, expect
-from wheelfuse.wheel.metadata import parse_headers, parse_wheel_file, write_wheel_file
+from wheelfuse.errors import InvalidInput
+from wheelfuse.fuse.reconcile.metadata import reconcile_metadata
+from wheelfuse.fuse.reconcile.variant import Variant
+from wheelfuse.target import Target as Python
+from wheelfuse.wheel.metadata import (
+    Headers,
+    parse_headers,
+    parse_metadata,
+    parse_wheel_file,
+    write_wheel_file,
+)
 from wheelfuse.wheel.name import Platform, WheelName, accepting, common_platforms
 from wheelfuse.wheel.record import format_record, parse_record
+from wheelfuse.wheel.requirements import requirements_of
 
 _SHA = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 _ODD = ("", " ", "\t", "\0", "\r", "\n", "\r\n", '"', '""', ",", "\x0b", "\x0c", "\x1c", "\x85", "\u2028",
@@ -108,6 +120,36 @@ _values = st.one_of(
                      "folded\n value", "folded\n\tvalue", "folded\n\n body", "9" * 5000 + ".0")),
     _odd,
 )  # fmt: skip
+_compared = _mostly("python_version", "python_full_version", "os_name", "extra", "platform_release", "'3.11'", "'x'",
+                    '"posix"', "'a\" or os_name != \"b'", f"'{'9' * 5000}'", "extras")  # fmt: skip
+_odd_comparisons = st.builds(
+    "{} {} {}".format, _compared, _mostly("==", "!=", "<", ">=", "~=", "===", "in", "not in"), _compared
+)
+_comparisons = mostly(
+    st.sampled_from(("python_version >= '3.12'", 'python_version < "3.12"', "python_version == '3.11'",
+                     "'3.12' > python_version", "os_name == 'posix'", 'os_name != "posix"', "extra == 'x'",
+                     "python_full_version >= '3.11.3'", "sys_platform ~= 'x'")),
+    _odd_comparisons, 8,
+)  # fmt: skip
+_markers = st.recursive(
+    _comparisons,
+    lambda inner: st.builds(
+        "{} {} {}".format, inner, st.sampled_from(("and", "or")), mostly(inner, inner.map("({})".format), 2)
+    ),
+    max_leaves=4,
+)
+_odd_clauses = st.sampled_from(("===a", ">=" + "9" * 5000, "!=1.*," * 12_000 + "<9"))
+_clauses = mostly(
+    st.lists(st.sampled_from((">=1", "<2", "!=1.*", "~=2.0", "==1.0+x")), max_size=2).map(",".join),
+    _odd_clauses,
+    30,
+)
+_requirements = st.builds(
+    lambda name, clauses, marker: f"{name}{clauses}" + (f"; {marker}" if marker else ""),
+    _mostly("a", "A", "b", "torch", "b[x]", "b[y,x]", "c @ https://x/y"),
+    _clauses,
+    mostly(_markers, st.just(""), 3),
+)
 _good_headers = st.builds(
     "{}: {}".format, st.sampled_from(("Name", "Version", "Summary", "Requires-Dist", "X-Other")),
     st.sampled_from(("a", "folded\n value", "b; extra == 'x'", "", " ", "é")),
@@ -120,7 +162,8 @@ _headers = st.builds(
 
 def headers() -> st.SearchStrategy[bytes]:
     """The text of METADATA."""
-    return _edited(_lines(mostly(mostly(_good_headers, _headers, 4), _odd, 12), 8))
+    required = _requirements.map("Requires-Dist: {}".format)
+    return _edited(_lines(mostly(mostly(mostly(_good_headers, required, 3), _headers, 4), _odd, 12), 8))
 
 
 def check_metadata(data: bytes, place: Path) -> None:
@@ -133,6 +176,53 @@ def check_metadata(data: bytes, place: Path) -> None:
     ours = [(header.field, " ".join(header.flat.split())) for header in found.fields]
     if data.isascii():
         expect(ours == theirs, f"email reads {theirs}, wheelfuse {ours}")
+    _required(parse_metadata(data), 11)
+
+
+_BETWEEN = b"\n\0\0\n"
+_PLACES = tuple(itertools.product(("", "x"), ("posix", "x")))
+
+
+def pairs() -> st.SearchStrategy[bytes]:
+    """The METADATA of two wheels of one release."""
+    version = mostly(st.sampled_from(("2.1", "2.4", "1.0")), st.just("9" * 5000 + ".1"), 20)
+    requirements = st.lists(_requirements, max_size=3)
+    one = st.builds(_metadata_text, version, requirements)
+    usual = st.builds(
+        lambda version, both, each: _BETWEEN.join(_metadata_text(version, both + own) for own in each),
+        version, requirements, st.tuples(requirements, requirements),
+    )  # fmt: skip
+    return mostly(usual, st.builds(lambda *texts: _BETWEEN.join(texts), _edited(one), _edited(one)), 3)
+
+
+def _metadata_text(version: str, requirements: list[str]) -> bytes:
+    lines = ("Name: pkg", "Version: 1.0", *map("Requires-Dist: {}".format, requirements), "", "A package.\n")
+    return f"Metadata-Version: {version}\n{chr(10).join(lines)}".encode("utf-8", "surrogatepass")
+
+
+def check_pair(data: bytes, place: Path) -> None:
+    """One METADATA that tells each Python what its own wheel told it, in whatever order they are given."""
+    texts = data.partition(_BETWEEN)[::2]
+    variants = [Variant((Python(minor),), text) for minor, text in zip((11, 12), texts, strict=True)]
+    found = reconcile_metadata(variants)
+    expect(found == reconcile_metadata(variants[::-1]), "another METADATA for another order")
+    if found.content is None:
+        raise InvalidInput("; ".join(found.conflicts))
+    merged = parse_metadata(found.content)
+    for minor, text in zip((11, 12), texts, strict=True):
+        own = _required(parse_metadata(text), minor)
+        expect(_required(merged, minor) == own, f"CPython 3.{minor} needs {own}, and is told another thing")
+
+
+def _required(metadata: Headers, minor: int) -> set[tuple[object, ...]]:
+    """What is required on a CPython, at several places; whatever can be read can be evaluated."""
+    python = {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.4"}
+    return {
+        (extra, os_name, canonicalize_name(item.name), item.specifier, item.url, frozenset(item.extras))
+        for extra, os_name in _PLACES
+        for item in requirements_of(metadata)
+        if not item.marker or item.marker.evaluate({**python, "extra": extra, "os_name": os_name})
+    }
 
 
 _GOOD = (
@@ -222,7 +312,8 @@ def check_name(data: bytes, place: Path) -> None:
 
 TARGETS = (
     Target("record", "RECORD", records, check_record, 180, guided=True),
-    Target("metadata", "METADATA", headers, check_metadata, 150, guided=True),
+    Target("metadata", "METADATA", headers, check_metadata, 130, guided=True),
+    Target("reconcile", "METADATA of two wheels, made into one", pairs, check_pair, 20, guided=True),
     Target("wheel-file", "WHEEL", wheel_files, check_wheel_file, 80, guided=True),
     Target("name", "file names and tags", names, check_name, 80),
 )

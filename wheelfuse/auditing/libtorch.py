@@ -6,12 +6,13 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import groupby
+from functools import cache, cached_property
+from itertools import chain, groupby
 
 from packaging.markers import Marker
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from wheelfuse.abi.demangle import demangle
 from wheelfuse.abi.modules import installed_path, parse_module
@@ -144,7 +145,10 @@ def name_of(path: str) -> str:
 
 def shortened(name: str) -> str:
     """A symbol as people read it, cut where its parameters take up lines."""
-    text = demangle(name)
+    return _cut(demangle(name))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
 
 
@@ -212,18 +216,30 @@ class TorchRequirement:
     specifiers: tuple[SpecifierSet, ...] = ()
     optional: bool = False
 
-    def admits(self, minor: str) -> bool:
-        """Whether any release of this minor version is admitted, on any CPython."""
-        releases = [f"{minor}.{micro}" for micro in range(_MICROS)]
-        return any(next(iter(specifier.filter(releases)), None) for specifier in self.specifiers)
-
-    @property
+    @cached_property
     def admitted(self) -> tuple[str, ...]:
-        """Those of the known versions that are admitted."""
-        return tuple(filter(self.admits, versions()))
+        """Those of the known versions of which any release is admitted, on any CPython."""
+        minors = {minor for specifier in self.specifiers for minor, _ in _releases(specifier)}
+        return tuple(minor for minor in versions() if minor in minors)
 
     def __str__(self) -> str:
-        return " or ".join(f"torch{specifier}" for specifier in self.specifiers)
+        return " or ".join(_cut(f"torch{specifier}") for specifier in self.specifiers)
+
+
+def _releases(specifier: SpecifierSet) -> frozenset[tuple[str, Version]]:
+    """The releases of the known versions that are admitted."""
+    return _known().intersection(*map(_releases_of_clause, specifier))
+
+
+@cache
+def _releases_of_clause(clause: Specifier) -> frozenset[tuple[str, Version]]:
+    return frozenset(release for release in _known() if clause.contains(release[1]))
+
+
+@cache
+def _known() -> frozenset[tuple[str, Version]]:
+    """Every release that the known versions may have, with the minor version that it is of."""
+    return frozenset((minor, Version(f"{minor}.{micro}")) for minor in versions() for micro in range(_MICROS))
 
 
 def torch_requirement(subject: Subject) -> TorchRequirement:
@@ -233,7 +249,7 @@ def torch_requirement(subject: Subject) -> TorchRequirement:
     for python in sorted({target.python_version for target in subject.targets}, key=version_key) or [""]:
         holding = [item.specifier for item in stated if not item.marker or _holds(item.marker, python)]
         if holding:
-            specifiers.append(reduce(SpecifierSet.__and__, holding))
+            specifiers.append(SpecifierSet(chain.from_iterable(holding)))
     return TorchRequirement(tuple(dict.fromkeys(specifiers)), optional=bool(stated) and not specifiers)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TypeVar
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from wheelfuse.abi.cpython import has_table, is_cpython_symbol
@@ -21,6 +21,7 @@ from wheelfuse.errors import Problem
 from wheelfuse.target import ALL_TARGETS, Target
 from wheelfuse.wheel.metadata import Headers, WheelFile
 from wheelfuse.wheel.name import Platform, WheelName, accepting
+from wheelfuse.wheel.requirements import requirements_of
 from wheelfuse.wheel.requires_python import admits
 
 _T = TypeVar("_T")
@@ -117,13 +118,7 @@ class Subject:
     @cached_property
     def requirements(self) -> tuple[Requirement, ...]:
         """The Requires-Dist fields that can be read."""
-        found = []
-        for header in self.metadata.get_all("Requires-Dist") if self.metadata else ():
-            try:
-                found.append(Requirement(header.flat))
-            except InvalidRequirement:
-                continue
-        return tuple(found)
+        return requirements_of(self.metadata) if self.metadata else ()
 
     @property
     def release(self) -> tuple[str, str]:

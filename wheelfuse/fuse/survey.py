@@ -9,19 +9,27 @@ from dataclasses import dataclass, field, replace
 
 from wheelfuse.content import Content, spooled, stream
 from wheelfuse.elf.image import Image, read_image
-from wheelfuse.errors import Problem
+from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.contents import Archives, chunks_of
 from wheelfuse.fuse.differences import differences
 from wheelfuse.fuse.looking import Look
 from wheelfuse.fuse.model import Facts, File, Original
 from wheelfuse.fuse.options import Rule, Rules
 from wheelfuse.fuse.originals import Source, healed, originals_of
+from wheelfuse.fuse.provenance import FILE
 from wheelfuse.fuse.reading import Progress, compared_in_full, read_sources
 from wheelfuse.fuse.serving import assign_targets, check_same
 from wheelfuse.fuse.stripping import without_debug
+from wheelfuse.wheel.layout import CENTRAL_MAGIC, EndRecord
+from wheelfuse.wheel.limits import NAMES
+from wheelfuse.wheel.requires_python import read_specifier
+from wheelfuse.wheel.wheel import LARGEST_WHEEL
 
 TEXT_LIMIT = 4 << 20
 """Differing files above this size (bytes) are compared by digest only."""
+_MOST_LISTED = 50_000
+"""Members of archives in the wheels that are listed, all together."""
+_UNCHANGED = "Take the wheel that wheelfuse wrote, unchanged."
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,21 @@ def _check_set(originals: Iterable[Original]) -> None:
     """Whether these can be builds of one release, by names and metadata alone."""
     originals = tuple(originals)
     check_same(originals)
+    if problems := list(_without_pythons(originals)):
+        raise InvalidInput(problems)
     assign_targets(originals)
+
+
+def _without_pythons(originals: Iterable[Original]) -> Iterator[Problem]:
+    """Those whose Requires-Python cannot be read: METADATA was read, but not what provenance says."""
+    for original in originals:
+        try:
+            read_specifier(original.requires_python)
+        except InvalidInput as error:
+            member = f"{original.dist_info}/{FILE}"
+            yield from (
+                Problem(problem.what, original.where, member, _UNCHANGED) for problem in error.problems
+            )
 
 
 def _warnings(sources: Iterable[Source], originals: Iterable[Original]) -> Iterator[Problem]:
@@ -99,6 +121,11 @@ def _look_closer(
     """Facts that only differing files need: full digests of ELF files, texts, listings of archives."""
     deep, contents, listings = dict(images), {}, {}
     by_path = Rules(rules)
+    room = _MOST_LISTED
+    for file in _kept(originals):
+        if file.digest not in contents:
+            with spooled(chunks_of(archives, file), file.size) as data:
+                contents[file.digest] = data[:]
     for path, file in _differing(originals):
         if file.digest in contents or file.digest in listings:
             continue
@@ -110,9 +137,27 @@ def _look_closer(
         with spooled(chunks_of(archives, file), file.size) as data:
             if file.size <= TEXT_LIMIT:
                 contents[file.digest] = data[:]
-            if listing := _listing(data):
+            if listing := _listing(data, room):
                 listings[file.digest] = listing
+                room -= len(listing)
     return Facts(deep, contents=contents, listings=listings)
+
+
+def _kept(originals: Iterable[Original]) -> Iterator[File]:
+    """The files that are needed whole: WHEEL is written anew for the fused wheel, and links tell where they lead.
+
+    Raises:
+        InvalidInput: one is larger than a wheel may have it, which can only come of provenance.
+    """
+    for original in originals:
+        wheel = f"{original.dist_info}/WHEEL"
+        for path, file in original.files.items():
+            if path != wheel and not file.is_symlink:
+                continue
+            if file.size > LARGEST_WHEEL:
+                what = f"{path} of {file.size} bytes, where at most {LARGEST_WHEEL} make sense"
+                raise InvalidInput(Problem(what, original.where, f"{original.dist_info}/{FILE}", _UNCHANGED))
+            yield file
 
 
 _UNITED = ("METADATA", "entry_points.txt", "top_level.txt", "namespace_packages.txt", "dependency_links.txt")
@@ -122,19 +167,29 @@ def _differing(originals: Sequence[Original]) -> Iterator[tuple[str, File]]:
     """The files at paths where not every original has the same content, and those that are always looked at."""
     contents = differences(originals).contents
     for original in originals:
-        # WHEEL is written anew for the fused wheel, so each one's text is kept.
-        always = {f"{original.dist_info}/{name}" for name in ("WHEEL", *_UNITED)}
+        always = {f"{original.dist_info}/{name}" for name in _UNITED}
         for path, file in original.files.items():
-            if path in contents or path in always or file.is_symlink:
+            if path in contents or path in always:
                 yield path, file
 
 
-def _listing(data: Content) -> tuple[tuple[str, int, int], ...]:
-    """Names, checksums and sizes of the members of a zip-like archive (``.npz``, ``.jar``); empty for other files."""
-    if data[:4] != b"PK\3\4":
+def _listing(data: Content, most: int) -> tuple[tuple[str, int, int], ...]:
+    """Names, checksums and sizes of the members of a zip-like archive (``.npz``, ``.jar``).
+
+    Empty for other files, and for archives with more than *most* members: those are compared as plain data.
+    """
+    if data[:4] != b"PK\3\4" or not _is_listed_within(data, most):
         return ()
     try:
         with zipfile.ZipFile(stream(data)) as archive:
             return tuple(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError, struct.error):
-        return ()  # no archive after all: compared as plain data
+        return ()  # no archive after all
+
+
+def _is_listed_within(data: Content, most: int) -> bool:
+    """Whether it is an archive of so many members: its end may lie, so they are counted where it lists them."""
+    end = EndRecord.read(lambda size, offset: data[offset : offset + size], len(data))
+    if isinstance(end, str) or end.count > most or end.length > most * NAMES:
+        return False
+    return data[end.start : end.start + end.length].count(CENTRAL_MAGIC) <= most

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from wheelfuse.abi.cpython import is_cpython_symbol
@@ -17,6 +17,7 @@ from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.wheel.name import WheelName, accepting
 from wheelfuse.wheel.record import RecordEntry
+from wheelfuse.wheel.requirements import requirements_of
 from wheelfuse.wheel.requires_python import admits
 from wheelfuse.wheel.wheel import Wheel, read_wheel
 
@@ -124,20 +125,10 @@ def read_claims(path: Path, limits: Limits = DEFAULT_LIMITS) -> Claims:
             path.absolute(),
             wheel.name,
             wheel.requires_python,
-            tuple(_requirements(wheel)),
+            requirements_of(wheel.metadata),
             _extension_modules(archive, wheel) or _packages(wheel),
             frozenset(map(installed_path, wheel.members)),
         )
-
-
-def _requirements(wheel: Wheel) -> list[Requirement]:
-    found = []
-    for header in wheel.metadata.get_all("Requires-Dist"):
-        try:
-            found.append(Requirement(header.flat))
-        except InvalidRequirement:  # the installer tells, and knows how much it forgives
-            continue
-    return found
 
 
 def _extension_modules(archive: Archive, wheel: Wheel) -> tuple[Module, ...]:

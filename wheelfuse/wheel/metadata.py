@@ -26,6 +26,11 @@ _LONGEST_VALUE = 1000
 """Letters of a name, a version or a specifier: what parses them calls itself, or counts, for each."""
 _DEEPEST = 64
 """Parentheses of a requirement, for the same reason."""
+_LONGEST_REQUIREMENT, _LONGEST_REQUIREMENTS, _MOST_CLAUSES = 1 << 16, 1 << 20, 10_000
+"""Letters of a requirement and of all together, and what they list. Projects with hundreds of extras state some 1000,
+of 100 letters each."""
+_ENDLESS = re.compile(r"\d{640}")
+"""What `int` may be told to refuse."""
 _SHOWN = 200
 """Letters of a value that are shown."""
 _WHEEL_FIELDS = frozenset({"wheel-version", "generator", "root-is-purelib", "tag", "build"})
@@ -132,12 +137,37 @@ def parse_metadata(data: bytes) -> Headers:
         InvalidInput: as `parse_headers`, or such a value is longer or deeper than it can mean anything.
     """
     headers = parse_headers(data)
-    for header in headers.fields:
-        if header.field in ("name", "version", "requires-python") and len(header.value) > _LONGEST_VALUE:
-            raise InvalidInput(f"{header.name} is {len(header.value)} letters long: {_shown(header.flat)}")
-        if header.field == "requires-dist" and header.value.count("(") > _DEEPEST:
+    for field in ("Name", "Version", "Requires-Python"):
+        for header in headers.get_all(field):
+            require_bounded(field, header.flat)
+    requirements = headers.get_all("Requires-Dist")
+    letters = sum(len(header.value) for header in requirements)
+    if letters > _LONGEST_REQUIREMENTS:
+        raise InvalidInput(
+            f"its requirements have {letters} letters, where at most {_LONGEST_REQUIREMENTS} make sense"
+        )
+    clauses = sum(1 + header.value.count(",") for header in requirements)
+    if clauses > _MOST_CLAUSES:
+        raise InvalidInput(
+            f"its requirements list {clauses} things, where at most {_MOST_CLAUSES} make sense"
+        )
+    for header in requirements:
+        require_bounded("Requires-Dist", header.flat, _LONGEST_REQUIREMENT)
+        if header.value.count("(") > _DEEPEST:
             raise InvalidInput(f"a requirement of more than {_DEEPEST} parentheses: {_shown(header.flat)}")
     return headers
+
+
+def require_bounded(field: str, value: str, most: int = _LONGEST_VALUE) -> None:
+    """Refuse a value that has no end, before anything parses it.
+
+    Raises:
+        InvalidInput: it has more than *most* letters, or a number in it is too long for `int`.
+    """
+    if len(value) > most:
+        raise InvalidInput(f"{field} is {len(value)} letters long: {_shown(value)}")
+    if _ENDLESS.search(value):
+        raise InvalidInput(f"{field} has a number of hundreds of digits: {_shown(value)}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from wheelfuse.errors import InvalidInput, Problem
@@ -17,11 +16,14 @@ from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_w
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.portability import unportable
 from wheelfuse.wheel.record import STRONG_HASHES, UNHASHED, RecordEntry, parse_record
+from wheelfuse.wheel.requires_python import read_specifier
 
 _T = TypeVar("_T")
 
 LARGEST_TEXT = 16 << 20
-"""Bytes of METADATA and of WHEEL; with a page for an index and all licences METADATA has some hundred thousand."""
+"""Bytes of METADATA; with a page for an index and all licences it has some hundred thousand."""
+LARGEST_WHEEL = 1 << 20
+"""Bytes of WHEEL, which has some hundred: it is read whole, and kept for each wheel that goes into a fused one."""
 _ROW, _ROWS = 256, 1000
 """Bytes of a row of RECORD beside the path (a digest, a size, quotes) at most; and rows of what is not in the wheel,
 which are told one by one."""
@@ -139,7 +141,7 @@ def statements(archive: Archive) -> Statements:
 
 def _refuse_enormous(archive: Archive, file: str, member: Member) -> None:
     """What lists the members is no larger than that takes; what else is text has an end."""
-    most = LARGEST_TEXT
+    most = LARGEST_WHEEL if file == "WHEEL" else LARGEST_TEXT
     if file == "RECORD":
         most = 2 * (_ROWS * _ROW + sum(len(other.path.encode()) + _ROW for other in archive.members))
     if member.size > most:
@@ -236,9 +238,9 @@ def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: H
 def _requires_python_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
     for header in metadata.get_all("Requires-Python"):
         try:
-            SpecifierSet(header.flat)
-        except InvalidSpecifier as error:
-            yield archive.problem(f"Requires-Python: {error}", path)
+            read_specifier(header.flat)
+        except InvalidInput as error:
+            yield from (archive.problem(problem.what, path) for problem in error.problems)
 
 
 def _cut(text: str) -> str:

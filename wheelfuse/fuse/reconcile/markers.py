@@ -76,8 +76,13 @@ def conjunction(*markers: str) -> str:
 
 
 def _is_or(marker: str) -> bool:
-    tree = _tree(Marker(marker))
-    return isinstance(tree, _Junction) and tree.word == "or"
+    """Whether it is joined by ``or`` outside of parentheses as it is written; its tree has each part once."""
+    depth = 0
+    for token in _TOKEN.findall(marker):
+        depth += (token == "(") - (token == ")")
+        if token == "or" and not depth:
+            return True
+    return False
 
 
 def _interval(minors: list[int], start: int, end: int) -> str:

@@ -30,10 +30,12 @@ from wheelfuse.fuse.reconcile.variant import (
     tell,
 )
 from wheelfuse.target import Target
-from wheelfuse.wheel.metadata import Header, Headers, parse_headers
+from wheelfuse.wheel.metadata import Header, Headers, parse_metadata
 
 _MERGED = frozenset({"metadata-version", "dynamic", "license-file", "requires-dist", "description"})
 _PEP_639 = (2, 4)
+_SHOWN = 200
+"""Letters of a value that are shown."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,11 @@ def reconcile_metadata(variants: Sequence[Variant]) -> Reconciled:
 
 
 def _read(variant: Variant) -> _Metadata:
-    headers = parse_headers(variant.content)
+    headers = parse_metadata(variant.content)
     versions = [header.flat for header in headers.get_all("Metadata-Version")]
-    if len(versions) != 1 or not (match := re.fullmatch(r"(\d+)\.(\d+)", versions[0])):
-        raise InvalidInput(
-            f"it needs one Metadata-Version, such as 2.4, and has {', '.join(versions) or 'none'}"
-        )
+    if len(versions) != 1 or not (match := re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})", versions[0])):
+        has = ", ".join(versions)[:_SHOWN] or "none"
+        raise InvalidInput(f"it needs one Metadata-Version, such as 2.4, and has {has}")
     return _Metadata(variant.targets, (int(match[1]), int(match[2])), headers)
 
 
@@ -150,32 +151,42 @@ def _with_requirements(
             edited.append(header)
         elif merged is not None and identify(merged) in missing:
             edited.append(_line(header.name, missing.pop(identify(merged)), newline))
-    for text in sorted(missing.values()):
-        _insert(edited, _line("Requires-Dist", text, newline), kin=_project)
-    return edited
+    added = [_line("Requires-Dist", text, newline) for text in sorted(missing.values())]
+    return _with(edited, added, kin=_project)
 
 
 def _with_licenses(fields: Sequence[Header], licenses: Sequence[str], newline: bytes) -> list[Header]:
-    edited = list(fields)
-    for path in licenses:
-        _insert(edited, _line("License-File", path, newline), kin=_field)
-    return edited
+    return _with(fields, [_line("License-File", path, newline) for path in licenses], kin=_field)
 
 
 def _line(name: str, value: str, newline: bytes) -> Header:
     return Header(name, value, f"{name}: {value}".encode() + newline)
 
 
-def _insert(fields: list[Header], new: Header, kin: Callable[[Header], str]) -> None:
-    """Put a field after the last of its name and *kin*, else after the last of its name, else at the end."""
-    same = [number for number, header in enumerate(fields) if header.field == new.field]
-    closest = [number for number in same if kin(fields[number]) == kin(new)]
-    place = (closest or same or [len(fields) - 1])[-1]
-    before = fields[place]
-    if not before.raw.endswith((b"\n", b"\r")):
-        line_end = new.raw[len(new.raw.rstrip(b"\r\n")) :]
-        fields[place] = replace(before, raw=before.raw + line_end)
-    fields.insert(place + 1, new)
+def _with(fields: Sequence[Header], new: Sequence[Header], kin: Callable[[Header], str]) -> list[Header]:
+    """The fields with *new* ones, all of one name: each after the last of its *kin*, else after the last of its name,
+    else at the end."""
+    if not new:
+        return list(fields)
+    places = {kin(header): place for place, header in enumerate(fields) if header.field == new[0].field}
+    last = max(places.values(), default=len(fields) - 1)
+    families: dict[str, list[Header]] = {}
+    for header in new:
+        families.setdefault(kin(header), []).append(header)
+    after: dict[int, list[Header]] = {}
+    for family in sorted(families, key=lambda family: family not in places):  # what has kin there comes first
+        after.setdefault(places.get(family, last), []).extend(families[family])
+    edited: list[Header] = []
+    for place, header in enumerate(fields):
+        added = after.get(place, [])
+        edited += [_ended(header, added[0]) if added else header, *added]
+    return edited
+
+
+def _ended(header: Header, like: Header) -> Header:
+    """A field that may be the last of a file, with a line end."""
+    line_end = b"" if header.raw.endswith((b"\n", b"\r")) else like.raw[len(like.raw.rstrip(b"\r\n")) :]
+    return replace(header, raw=header.raw + line_end)
 
 
 def _project(header: Header) -> str:

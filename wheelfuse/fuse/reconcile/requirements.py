@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from packaging.markers import Marker
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name
 
 from wheelfuse.fuse.reconcile import markers
 from wheelfuse.fuse.reconcile.variant import name_targets, shorten
 from wheelfuse.target import Target
+from wheelfuse.wheel.requirements import read_requirement
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Decision:
 def identify(text: str) -> Identity:
     """The identity of the value of a Requires-Dist field."""
     try:
-        requirement = Requirement(text)
+        requirement = read_requirement(text)
     except InvalidRequirement:
         return Identity(text)
     return Identity(
@@ -84,7 +85,7 @@ def _decide(
     if not lack:
         return Decision(identity, text, text, have)
     try:
-        requirement = Requirement(text)
+        requirement = read_requirement(text)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
         problem = f"only {name_targets(have)} has {shorten(text)}, which cannot be parsed: {reason}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from wheelfuse.target import Target
 
 _Value = TypeVar("_Value", bound=Hashable)
+_MOST_TOLD = 20
+"""Values that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,12 @@ def name_targets(targets: Iterable[Target]) -> str:
 
 
 def tell(values: Mapping[str, Iterable[Target]]) -> str:
-    """Which targets have which value, in words: ``'a' in cp310; 'b' in cp311, cp312``."""
-    return "; ".join(f"{shorten(value)} in {name_targets(targets)}" for value, targets in values.items())
+    """Which targets have which value, in words: ``'a' in cp310; 'b' in cp311, cp312``; not more than a few."""
+    shown = [
+        f"{shorten(value)} in {name_targets(targets)}"
+        for value, targets in islice(values.items(), _MOST_TOLD)
+    ]
+    return "; ".join((*shown, *([f"{len(values) - _MOST_TOLD} more"] if len(values) > _MOST_TOLD else [])))
 
 
 def shorten(value: str, limit: int = 72) -> str:
