@@ -61,6 +61,9 @@ _DEBUGGING = re.compile(
 _INACTIVE = Shdr(*[0] * 10)
 _CHUNK = 1 << 20
 _LARGEST_ALIGN = 1 << 21  # of a section; that of a huge page
+_MOST_SECTIONS = 1 << 10  # linkers write about 40; all are compared with each other
+_MOST_NOTES = 1 << 20  # bytes
+_LONGEST_BUILD_ID = 64  # bytes; linkers write 20
 
 
 @dataclass(frozen=True, order=True)
@@ -221,6 +224,8 @@ class _Object:
         headers = [placed.record for placed in layout.sections]
         if not headers:
             return cls(layout, (), 0)
+        if len(headers) > _MOST_SECTIONS:
+            raise InvalidInput(f"{len(headers)} sections, which are more than {_MOST_SECTIONS}")
         if layout.header.record.ehsize != layout.encoding.size(Ehdr):
             raise InvalidInput(f"an ELF header of {layout.header.record.ehsize} bytes")
         index = layout.header.record.shstrndx
@@ -287,17 +292,20 @@ def _dropped(file: _Object) -> frozenset[int]:
 def _build_id(file: _Object, read: Read) -> str:
     """The build ID in hexadecimal; empty if there is none, or one of a single byte, which makes no path."""
     header = struct.Struct(file.layout.encoding.order + "3I")
+    left = _MOST_NOTES
     for section in file.sections:
         if section.record.type != SHT_NOTE or not section.is_loaded:
             continue
-        notes = read(section.part.offset, section.part.size)
-        while len(notes) >= header.size:
-            name_size, size, kind = header.unpack_from(notes)
-            start = header.size + round_up(name_size, 4)
-            name, value = notes[header.size : header.size + name_size], notes[start : start + size]
-            if (name, kind) == (b"GNU\0", NT_GNU_BUILD_ID) and len(value) == size > 1:
-                return value.hex()
-            notes = notes[start + round_up(size, 4) :]
+        notes, at = read(section.part.offset, min(section.part.size, left)), 0
+        left -= len(notes)
+        while len(notes) - at >= header.size:
+            name_size, size, kind = header.unpack_from(notes, at)
+            name, start = at + header.size, at + header.size + round_up(name_size, 4)
+            if kind == NT_GNU_BUILD_ID and notes.startswith(b"GNU\0", name) and name_size == len(b"GNU\0"):
+                value = notes[start : start + min(size, _LONGEST_BUILD_ID)]
+                if len(value) == size > 1:
+                    return value.hex()
+            at = start + round_up(size, 4)
     return ""
 
 
@@ -436,7 +444,7 @@ def _is_old_table(file: _Object, content: bytes) -> bool:
     encoding, size = file.layout.encoding, file.layout.encoding.size(Shdr)
     first = len(content) - len(content.lstrip(b"\0"))
     used = content.rstrip(b"\0")
-    if len(used) - first < 2 * size:
+    if not 2 * size <= len(used) - first <= _MOST_SECTIONS * size:
         return False
     for start in range(first, max(first - size, -1), -1):
         table = used[start:].ljust(round_up(len(used) - start, size), b"\0")
