@@ -82,7 +82,7 @@ def qualified_name(symbol: str) -> QualifiedName:
     special = _SPECIAL.match(symbol)
     if not special:
         return QualifiedName((), symbol)
-    rest, names = symbol[special.end() :], []
+    rest, names = symbol[special.end() : special.end() + _LONGEST], []
     nested = re.match(r"N[rVK]*[RO]?", rest)
     rest = rest[nested.end() :] if nested else rest
     if rest.startswith("St"):

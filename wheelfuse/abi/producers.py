@@ -116,7 +116,10 @@ def _strings(
         searched = dict.fromkeys(parts, start)
         for base, own, window in windows(data, start, end, max(map(len, parts))):
             for part, strings in found.items():
-                while not strings.full and 0 <= (place := window.find(part, max(searched[part] - base, 0))) < own:
+                while (
+                    not strings.full
+                    and 0 <= (place := window.find(part, max(searched[part] - base, 0))) < own
+                ):
                     string, searched[part] = _string_at(data, start, base + place, end)
                     strings.add(string)
     return {part: frozenset(strings.kept) for part, strings in found.items()}

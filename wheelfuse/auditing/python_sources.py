@@ -7,7 +7,7 @@ import re
 _OPENING = re.compile(
     rb"\b[Cc]DLL\b|\b[Pp]yDLL\b|\bcdll\b|LoadLibrary|load_library|\bdlopen\b|\bRTLD_|setdlopenflags"
 )
-_PARTS = (b"DLL", b"cdll", b"LoadLibrary", b"load_library", b"dlopen", b"RTLD_")
+_PARTS = (b"CDLL", b"cDLL", b"yDLL", b"cdll", b"LoadLibrary", b"load_library", b"dlopen", b"RTLD_")
 """At least one of these is in all that opens a library, and they are found faster than that is."""
 _GLOBAL = b"RTLD_GLOBAL"
 _GLOBALLY = re.compile(rb"DLL\(|RTLD_GLOBAL|[;\n]")
