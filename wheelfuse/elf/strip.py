@@ -166,7 +166,7 @@ class Assembly:
     @cached_property
     def _starts(self) -> tuple[int, ...]:
         """Where the pieces begin in the file."""
-        return tuple(accumulate(map(_length, self.pieces[:-1]), initial=0))
+        return tuple(accumulate(map(_length, self.pieces), initial=0))[:-1]
 
 
 @dataclass(frozen=True)
