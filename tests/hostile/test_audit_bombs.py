@@ -108,7 +108,7 @@ def test_a_name_that_doubles_with_each_part_is_not_written_out(tmp_path: Path) -
 
 def test_only_what_may_become_endless_is_shown_without_its_parameters() -> None:
     assert demangle(doubling(3)).startswith("at::f(std::pair<int, int>, std::pair<")
-    assert [demangle(doubling(times)) for times in (26, 40)] == ["at::f"] * 2
+    assert demangle(doubling(12)) == "at::f"
     assert demangle("_ZN2at1fE" + "P" * 5000 + "i") == "at::f"
     assert str(qualified_name("_ZN2at" + "1a" * 100_000 + "E")).startswith("at::a::a::")
 
@@ -194,11 +194,11 @@ def noted(size: int) -> bytes:
 
 
 def test_the_dynamic_section_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
-    """60 MB of it, of which a few hundred bytes are before DT_NULL."""
+    """120 MB of it, of which a few hundred bytes are before DT_NULL."""
     source = (
         '__attribute__((section(".far"), aligned(16), used)) long n[{}] = {{1}}; int x(void) {{ return 1; }}'
     )
-    data = bytearray(library(source.format(60 << 17), "libx.so", "-g"))
+    data = bytearray(library(source.format(120 << 17), "libx.so", "-g"))
     (far,) = (section for section in read_image(bytes(data)).sections if section.name == ".far")
     table, count = struct.unpack_from("<Q", data, 40)[0], struct.unpack_from("<H", data, 60)[0]
     headers = [_TABLE.unpack_from(data, table + _TABLE.size * index) for index in range(count)]
