@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -50,10 +51,10 @@ CASES = [
 ]
 
 
-def carrying(section: bytes) -> bytes:
+def carrying(section: bytes, *flags: str) -> bytes:
     """A library with these bytes in the section of fat binaries."""
     source = f'__attribute__((section(".nv_fatbin"), aligned(8))) const char code[{ROOM}] = {{1}}; int x = sizeof code;'
-    data = bytearray(library(source, "libx.so"))
+    data = bytearray(library(source, "libx.so", *flags))
     (found,) = (section for section in read_image(bytes(data)).sections if section.name == ".nv_fatbin")
     data[found.offset : found.offset + found.size] = section[:ROOM].ljust(found.size, b"\0")
     return bytes(data)
@@ -63,13 +64,32 @@ def carrying(section: bytes) -> bytes:
 def test_a_size_that_lies_is_told_by_audit_and_leaves_a_merge_the_file_as_it_is(
     tmp_path: Path, section: bytes, text: str
 ) -> None:
-    """Loaders do not look at GPU code, so that a merge has no reason to; it just does not share what it cannot read."""
+    """Loaders do not look at GPU code, so that a merge has no reason to; it just does not share what it cannot read,
+    and says so."""
     path = hostile(tmp_path, Entry("pkg/libx.so", carrying(section), deflated=True))
     merge, audit = merged(path), audited(path)
     assert merge.code == 0, merge
     assert audit.code == 1
     for expected in (NAME, "pkg/libx.so", "unreadable GPU code: section .nv_fatbin", text):
         assert expected in audit.text
+        assert expected in merge.text
+    assert "warning: " in merge.text
+
+
+def test_code_that_cannot_be_read_hides_nothing_else_of_the_file(tmp_path: Path) -> None:
+    """A newer nvcc may write what is not known here: the file is judged as without its GPU code."""
+    found = {}
+    for name, section in (("sound", container(entry(SASS, 80))), ("damaged", b"\1" * 64)):
+        (tmp_path / name).mkdir()
+        data = carrying(section, "-Wl,-z,execstack")
+        path = hostile(tmp_path / name, Entry(PATH, data, deflated=True))
+        found[name] = audited(path, "--format", "json")
+    findings = {
+        name: {(f["code"], f["path"]) for f in json.loads(answer.text)["subjects"][0]["findings"]}
+        for name, answer in found.items()
+    }
+    assert findings["damaged"] - findings["sound"] == {("WF003", PATH)}
+    assert ("WF507", PATH) in findings["damaged"]
 
 
 @pytest.mark.parametrize("section", [case[1] for case in CASES], ids=[case[0] for case in CASES])

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import log
 
 from wheelfuse.escape import as_bytes
 
@@ -20,6 +21,12 @@ _LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1", "libc++abi.dylib")
 
 _SPECIAL = re.compile(r"_Z(?:T[VTISW]|T[hv]n?\d+_(?:n?\d+_)?|G[VR])?Z*")
 """What stands before a name: virtual table, type information, thunk, guard variable, local entity."""
+
+_REFERENCE = re.compile(r"[ST][0-9A-Z]{0,3}_")
+"""Stands for a part of the name that was there before (substitution), or for an argument of a template."""
+_PACK_EXPANSION = "Dp"
+_LONGEST, _MOST_LETTERS = 4 << 10, 1 << 20
+"""Of a mangled name that is given to the C++ library, and of what that may make of it."""
 
 _IDENTIFIER = re.compile(r"[1-9]\d{0,17}")
 _ABI_TAG = re.compile(r"B[1-9]\d{0,17}")
@@ -54,10 +61,13 @@ class QualifiedName:
 def demangle(symbol: str) -> str:
     """The readable form of a C++ symbol, standard types shortened.
 
-    Symbols that are none, and all on a machine without a C++ library, are returned as they are.
+    Symbols that are none, and all on a machine without a C++ library, are returned as they are. Of those that may
+    become endlessly long only the qualified name is read.
     """
     if not symbol.startswith("_Z"):
         return symbol
+    if _may_grow(symbol):
+        return str(qualified_name(symbol)) or symbol
     text = _demangler()(symbol)
     for pattern, short in _SHORT:
         text = pattern.sub(short, text)
@@ -72,7 +82,7 @@ def qualified_name(symbol: str) -> QualifiedName:
     special = _SPECIAL.match(symbol)
     if not special:
         return QualifiedName((), symbol)
-    rest, names = symbol[special.end() :], []
+    rest, names = symbol[special.end() : special.end() + _LONGEST], []
     nested = re.match(r"N[rVK]*[RO]?", rest)
     rest = rest[nested.end() :] if nested else rest
     if rest.startswith("St"):
@@ -91,6 +101,19 @@ def qualified_name(symbol: str) -> QualifiedName:
     if ends_in_scope or not names:
         return QualifiedName(tuple(names), "")
     return QualifiedName(tuple(names[:-1]), names[-1])
+
+
+def _may_grow(symbol: str) -> bool:
+    """Whether the readable form may be too long: references may be to parts that have references, and so on.
+
+    With so many of them no part is repeated more often than if every third began a part that has three of the part
+    before: three is the best base for the largest product of numbers with a given sum. A pack expansion repeats what
+    it stands before for each argument, of which there are no more than letters.
+    """
+    if len(symbol) > _LONGEST:
+        return True
+    references, packs = len(_REFERENCE.findall(symbol)), symbol.count(_PACK_EXPANSION)
+    return (packs + 1) * log(len(symbol)) + references / 3 * log(3) > log(_MOST_LETTERS)
 
 
 @cache

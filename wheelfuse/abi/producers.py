@@ -23,6 +23,9 @@ DATA = Path(__file__).parent / "data"
 
 _ALLOC, _EXECINSTR, _COMPRESSED = 0x2, 0x4, 0x800
 _LONGEST = 1024  # bytes of a string constant that is looked at, on either side of what was sought in it
+_MOST_HITS, _MOST_STRINGS, _MOST_BYTES = 1 << 15, 10_000, 4 << 20
+"""How often something is found in the constants of a file, and how many strings are kept of one kind, with how many
+bytes in all; what is beyond is not looked at. Real files have some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,38 @@ def _strings(
     data: Content, sections: Sequence[Section], parts: Collection[bytes]
 ) -> dict[bytes, frozenset[bytes]]:
     """The zero-terminated strings in *sections* that contain each of *parts*; of very long ones what is near it."""
-    found: dict[bytes, set[bytes]] = {part: set() for part in parts}
+    found = {part: _Strings() for part in parts}
     for section in sections:
         start, end = section.offset, section.offset + section.size
         searched = dict.fromkeys(parts, start)
         for base, own, window in windows(data, start, end, max(map(len, parts))):
-            for part in parts:
-                while 0 <= (place := window.find(part, max(searched[part] - base, 0))) < own:
+            for part, strings in found.items():
+                while (
+                    not strings.full
+                    and 0 <= (place := window.find(part, max(searched[part] - base, 0))) < own
+                ):
                     string, searched[part] = _string_at(data, start, base + place, end)
-                    found[part].add(string)
-    return {part: frozenset(strings) for part, strings in found.items()}
+                    strings.add(string)
+    return {part: frozenset(strings.kept) for part, strings in found.items()}
+
+
+class _Strings:
+    """Different strings of one kind, up to the bounds."""
+
+    def __init__(self) -> None:
+        self.kept: set[bytes] = set()
+        self._hits = self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are wanted."""
+        return self._hits >= _MOST_HITS or len(self.kept) >= _MOST_STRINGS or self._bytes >= _MOST_BYTES
+
+    def add(self, string: bytes) -> None:
+        self._hits += 1
+        if string not in self.kept:
+            self.kept.add(string)
+            self._bytes += len(string)
 
 
 def _string_at(data: Content, start: int, place: int, end: int) -> tuple[bytes, int]:
@@ -207,11 +232,16 @@ def _command_lines(data: Content, image: Image) -> tuple[str, ...]:
 
 
 def _texts(data: Content, image: Image, name: str) -> Iterator[str]:
-    """The zero-terminated strings of a section."""
+    """The different zero-terminated strings of the sections with this name, up to the bounds."""
+    left, seen = _MOST_BYTES, {b""}
     for section in image.sections:
         if section.name == name and not section.flags & _COMPRESSED and section.kind != "SHT_NOBITS":
-            text = data[section.offset : section.offset + section.size]
-            yield from (part.decode("utf-8", "replace") for part in text.split(b"\0") if part)
+            text = data[section.offset : section.offset + min(section.size, left)]
+            left -= len(text)
+            for part in text.split(b"\0"):
+                if part not in seen and len(seen) <= _MOST_STRINGS:
+                    seen.add(part)
+                    yield part.decode("utf-8", "replace")
 
 
 def _is_or_links_cudart(image: Image) -> bool:

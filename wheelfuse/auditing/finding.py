@@ -35,6 +35,15 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+_LONGEST = 4096
+"""Letters of a line. Compilers make names of symbols of some thousand letters; nobody reads longer ones."""
+
+
+def clipped(text: str) -> str:
+    """A line, cut if it is longer than anybody reads."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} letters)"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that a rule found.
@@ -90,8 +99,9 @@ class Rule:
         subject: str = "",
         severity: Severity | None = None,
     ) -> Finding:
-        """A finding of this rule; *severity* where a case is milder than the rule."""
-        return Finding(self.code, severity or self.severity, message, path, todo, details, subject)
+        """A finding of this rule; *severity* where a case is milder than the rule. Endless names are cut."""
+        shown = clipped(message), path, todo, tuple(map(clipped, details))
+        return Finding(self.code, severity or self.severity, *shown, subject)
 
     def not_run(self, reason: str, path: str = "", *, subject: str = "") -> NotRun:
         """That this rule could not be applied."""

@@ -123,6 +123,8 @@ class _Mapped:
     loader: _Mapped | None = None
     origin: str | None = None
     path: str = ""
+    leads_out: bool | None = None
+    """Whether the linker looks for its libraries outside of the input, too; None as long as nobody asked."""
 
 
 @dataclass
@@ -184,7 +186,7 @@ class Linker:
         return mapping
 
     def _find(self, mapping: _Mapping, user: _Mapped, needed: str) -> None:
-        for place in _sought(user, needed):
+        for place in self._sought(user, needed):
             if place in self._places and self._fits(self._places[place], user):
                 self._map(mapping, user, needed, self._places[place])
                 return
@@ -222,6 +224,14 @@ class Linker:
         """The linker passes over files for other machines."""
         return self.subject.files[path].image.format == user.image.format
 
+    def _sought(self, user: _Mapped, needed: str) -> Iterator[str]:
+        """The places where the linker looks for a library; none if the input has no file of that name anywhere."""
+        return _sought(user, needed) if posixpath.basename(needed) in self._basenames else iter(())
+
+    @cached_property
+    def _basenames(self) -> frozenset[str]:
+        return frozenset(map(posixpath.basename, (*self.subject.sizes, *self.subject.files)))
+
     @cached_property
     def _places(self) -> dict[str, str]:
         """Where a file is installed -> its path in the input."""
@@ -249,7 +259,7 @@ class Linker:
 
     def _linked_to(self, user: _Mapped, needed: str) -> str | None:
         """The file that a symbolic link in a directory stands for, which is not among the files of the subject."""
-        if not any(place in self._links for place in _sought(user, needed)):
+        if not any(place in self._links for place in self._sought(user, needed)):
             return None
         return next((path for path in self._named.get(needed, ()) if self._fits(path, user)), None)
 
@@ -286,11 +296,15 @@ class Linker:
 
     def _may_come_with_others(self, user: _Mapped) -> bool:
         """Whether other distributions are required, and Python code or RUNPATH may find libraries of theirs."""
+        if user.leads_out is None:
+            user.leads_out = any(place.split("/")[0] not in self._own for place in _sought(user, "x"))
+        return bool(self.subject.requirements) and (user.leads_out or self.subject.preloads)
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The top directories and files of the input, with where auditwheel puts copies of libraries."""
         own = {place.split("/")[0] for place in map(_place, self.subject.sizes)}
-        if self.subject.name:
-            own.add(f"{self.subject.name.distribution}.libs")  # where auditwheel puts copies
-        leads_out = any(place.split("/")[0] not in own for place in _sought(user, "x"))
-        return bool(self.subject.requirements) and (leads_out or self.subject.preloads)
+        return frozenset(own | ({f"{self.subject.name.distribution}.libs"} if self.subject.name else set()))
 
     def _with_certainty(self, problem: LibraryProblem, root: str) -> LibraryProblem:
         """A library out of reach may have been loaded before, by Python code or through another module."""

@@ -20,6 +20,7 @@ from wheelfuse.abi.modules import (
     picks,
 )
 from wheelfuse.abi.providers import Source
+from wheelfuse.auditing.finding import clipped
 from wheelfuse.auditing.linking import Linked, SymbolProblem, linker
 from wheelfuse.auditing.report import Outcome
 from wheelfuse.auditing.subject import Subject
@@ -150,7 +151,7 @@ def _symbol_reasons(linked: Linked) -> Iterator[Reason]:
     for (by, certain, where), (first, *more) in groups.items():
         others = f" and {len(more)} more" if more else ""
         hope = "" if certain else f", unless in {' or '.join(where)}"
-        yield certain, f"undefined symbol {first.symbol}{others} in {by}{hope}"
+        yield certain, f"undefined symbol {clipped(first.symbol)}{others} in {by}{hope}"
 
 
 def _python_reasons(subject: Subject, linked: Linked, target: Target) -> Iterator[Reason]:
@@ -160,7 +161,7 @@ def _python_reasons(subject: Subject, linked: Linked, target: Target) -> Iterato
             yield False, f"what {target} exports is not known"
         return
     for symbol in sorted(linked.python.keys() - exports(target)):
-        text = f"undefined symbol {symbol} in {linked.python[symbol]}: {target} does not export it"
+        text = f"undefined symbol {clipped(symbol)} in {linked.python[symbol]}: {target} does not export it"
         by = linked.python[symbol]
         # Micro releases add private symbols; and names like Python's may be those of another distribution's library.
         known = history(symbol) is not None or not symbol.startswith("_")

@@ -167,15 +167,19 @@ def _digest_problem(entry: RecordEntry | None, digest: hashlib._Hash | None) -> 
 def _shared_object(path: str, content: Content) -> SharedObject | None:
     """The facts of an ELF file; None for those that no loader takes (``.o`` files, GPU code).
 
+    GPU code that cannot be read takes nothing from what there is to say of the rest: loaders do not look at it.
+
     Raises:
         InvalidInput: it is damaged.
     """
     image = read_image(content)
     if image.kind not in _DYNAMIC:
         return None
-    return SharedObject(
-        path, len(content), image, read_producers(content, image), read_device_code(content, image)
-    )
+    shared = SharedObject(path, len(content), image, read_producers(content, image))
+    try:
+        return replace(shared, device_code=read_device_code(content, image))
+    except InvalidInput as error:
+        return replace(shared, damaged_code="; ".join(problem.what for problem in error.problems))
 
 
 def read_file(

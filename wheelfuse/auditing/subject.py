@@ -38,13 +38,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class SharedObject:
-    """One ELF file: what it says of itself, what made it, and the GPU code in it. ``size`` in bytes."""
+    """One ELF file: what it says of itself, what made it, and the GPU code in it. ``size`` in bytes.
+
+    ``damaged_code`` tells why the GPU code cannot be read; empty if it can, or if there is none.
+    """
 
     path: str
     size: int
     image: Image
     producers: Producers = field(default_factory=Producers)
     device_code: DeviceCode = field(default_factory=DeviceCode)
+    damaged_code: str = ""
 
     @cached_property
     def module(self) -> ModuleName | None:

@@ -70,8 +70,12 @@ _PF_X, _PF_W = 0x1, 0x2
 _STACK_NOT_EXECUTABLE_BY_DEFAULT = ("EM_PPC64", "EM_RISCV", "EM_LOONGARCH")
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
-_MOST_SEGMENTS, _MOST_SECTIONS, _MOST_TAGS, _MOST_SYMBOLS = 1 << 16, 1 << 20, 1 << 16, 1 << 21
+_MOST_SEGMENTS, _MOST_SECTIONS, _MOST_TAGS, _MOST_SYMBOLS = 1 << 16, 1 << 16, 1 << 16, 1 << 21
 """What is in a file, at most; libtorch_cuda.so has 10, 40, 60 and less than a million of them."""
+_MOST_IMPORTS, _MOST_NEEDED, _MOST_DIRECTORIES = 1 << 17, 1 << 12, 1 << 10
+"""Undefined symbols, libraries, and directories of RUNPATH, at most; libtorch_python.so imports 20,000 symbols."""
+_LONGEST_NAME = 1 << 18
+"""Bytes of a name, at most; C++ templates make some of 10,000."""
 _OVERLAP = 2
 """How many times the bytes of a file its sections, and its names, may have; with most linkers it is once."""
 
@@ -212,6 +216,9 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
     strings = _dynamic_strings(tags, segments, data) if any(tag in _NAMED for tag, _ in tags) else b""
     named = {kind: [names.at(strings, value) for tag, value in tags if tag == kind] for kind in _NAMED}
     runpath, rpath = (":".join(named[kind]).split(":") for kind in (DT_RUNPATH, DT_RPATH))
+    if len(named[DT_NEEDED]) > _MOST_NEEDED or max(len(runpath), len(rpath)) > _MOST_DIRECTORIES:
+        what = f"{len(named[DT_NEEDED])} needed libraries, to be sought in {max(len(runpath), len(rpath))} directories"
+        raise ValueError(what)
     numbers = {section.name: number for number, section in enumerate(sections)}
     needs = tuple(_needs(encoding, data, headers, numbers, names))
     versions = {entry.number: entry.name for _, entries in needs for entry in entries}
@@ -317,6 +324,8 @@ class _Names:
         end = table.find(b"\0", start)
         if end < 0:
             raise ValueError(f"a name at offset {start} of a string table of {len(table)} bytes")
+        if end - start > _LONGEST_NAME:
+            raise ValueError(f"a name of {end - start} bytes")
         self._left -= end - start
         if self._left < 0:
             raise ValueError("names overlap")
@@ -375,6 +384,8 @@ def _symbols(
         if section == 0:
             version = version_names.get(versions[index] & _VERSION, "") if versions else ""
             imports.append(Import(sys.intern(named(strings, name)), version, binding == _STB_WEAK))
+            if len(imports) > _MOST_IMPORTS:
+                raise ValueError(f"more than {_MOST_IMPORTS} undefined symbols")
         elif other & 3 not in _HIDDEN:
             exports.append(named(strings, name))
     return tuple(sorted(imports)), frozenset(exports)

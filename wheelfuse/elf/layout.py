@@ -24,8 +24,9 @@ DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH, DT_RUNPATH = 0, 1,
 DT_FLAGS_1, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFB, 0x6FFFFFFE, 0x6FFFFFFF
 DF_1_PIE = 0x08000000
 VER_NEED_CURRENT = 1
-_MOST_LOADS, _MOST_NEEDS = 1 << 8, 1 << 12
-"""Segments to load, and libraries with versions, at most; linkers write about four, patchelf some more."""
+_MOST_LOADS, _MOST_NEEDS, _MOST_TAGS, _MOST_SECTIONS = 1 << 8, 1 << 12, 1 << 16, 1 << 16
+"""Segments to load, libraries with versions, entries of the dynamic section, and sections, at most; linkers write
+about 4, 4, 40 and 40, patchelf some more."""
 
 
 class Ehdr(NamedTuple):
@@ -293,7 +294,8 @@ def _dynamic(reader: _Reader, segments: tuple[Phdr, ...]) -> tuple[Placed[Dyn], 
     (segment,) = found
     if _file_offset(segments, segment.vaddr, segment.filesz, "the dynamic section") != segment.offset:
         raise InvalidInput("the dynamic section is not where its address says")
-    size = segment.filesz - segment.filesz % reader.encoding.size(Dyn)
+    step = reader.encoding.size(Dyn)
+    size = min(segment.filesz // step, _MOST_TAGS) * step
     entries = reader.table(Dyn, segment.offset, size, "the dynamic section")
     for count, entry in enumerate(entries):
         if entry.record.tag == DT_NULL:
@@ -354,6 +356,8 @@ def _sections(reader: _Reader, header: Ehdr) -> tuple[Placed[Shdr], ...]:
         raise InvalidInput(f"section headers of {header.shentsize} bytes each")
     # gABI, "ELF Header": from 0xff00 sections on, e_shnum is 0 and the first section header has the number.
     count = header.shnum or reader.one(Shdr, header.shoff, what).record.size
+    if count > _MOST_SECTIONS:
+        raise InvalidInput(f"{count} sections")
     return reader.table(Shdr, header.shoff, count * size, what)
 
 

@@ -18,6 +18,7 @@ class Linkage:
         self._named: dict[str, set[str]] = defaultdict(set)
         self._wanting: dict[str, set[str]] = defaultdict(set)
         self._edges: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
+        self._files = frozenset(map(posixpath.basename, images))
         for path, image in images.items():
             for name in _names(path, image):
                 self._named[name].add(path)
@@ -31,7 +32,8 @@ class Linkage:
         also takes an object that is already loaded, whoever loaded it and from wherever.
         """
         origin = posixpath.dirname(path)
-        for directory in self.images[path].runpath:
+        is_there = posixpath.basename(needed) in self._files
+        for directory in self.images[path].runpath if is_there else ():
             expanded = directory.replace("${ORIGIN}", "$ORIGIN")
             if expanded.startswith("$ORIGIN"):
                 candidate = posixpath.normpath(f"{origin or '.'}/{expanded[len('$ORIGIN') :]}/{needed}")

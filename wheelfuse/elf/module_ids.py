@@ -30,7 +30,7 @@ import re
 import struct
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from zlib import crc32
@@ -181,7 +181,7 @@ class _Content:
         self.ids.update(ids)
         if payload.kind not in READABLE:
             self.hidden, self.why = True, f"has code of a kind whose names are not known ({payload.kind})"
-        elif ids:
+        elif ids and len(self.ids) == 1:  # of several, none is put for another, and there may be a great many
             self.symbols |= _symbols(content) if payload.kind == "sass" else _identifiers(content, ids)
         if payload.compressed:
             stored = payload.stored
@@ -189,7 +189,7 @@ class _Content:
         else:
             self.count += len(ids)
         yield payload.header
-        yield self._masked(content, set(ids))
+        yield self._masked(content, set(ids)) if len(self.ids) == 1 else content
 
     def _masked(self, content: bytes, ids: set[bytes]) -> bytes:
         for id_ in ids:
@@ -252,17 +252,17 @@ class _Host:
 
     data: Content
     linked: Linked
-    ids: dict[bytes, tuple[int, ...]]
+    ids: Mapping[bytes, Sequence[int]]
 
     @classmethod
     def of(cls, data: Content, containers: Iterable[Container]) -> _Host:
         linked = read_linked(reading(data), len(data))
-        ids: dict[bytes, tuple[int, ...]] = {}
+        ids: dict[bytes, list[int]] = {}
         taken = sorted(Range(c.offset, c.offset + c.size) for c in containers)
         bounds = [Range(0, 0), *taken, Range(len(data), len(data))]
         for before, after in pairwise(bounds):
             for offset, id_ in module_ids(data, before.end, after.start):
-                ids[id_] = (*ids.get(id_, ()), offset)
+                ids.setdefault(id_, []).append(offset)
         return cls(data, linked, ids)
 
     def places(self, content: _Content) -> tuple[str, tuple[int, ...]]:

@@ -24,10 +24,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
+from functools import cached_property, partial
+from itertools import accumulate, pairwise
 
 from wheelfuse.content import Content, Read, reading
 from wheelfuse.elf.layout import (
@@ -61,6 +62,12 @@ _DEBUGGING = re.compile(
 _INACTIVE = Shdr(*[0] * 10)
 _CHUNK = 1 << 20
 _LARGEST_ALIGN = 1 << 21  # of a section; that of a huge page
+_MOST_OLD_HEADERS = 1 << 12  # of sections, in a table that an editor left behind
+_LONGEST_NAMES, _MOST_NOTES = (
+    1 << 20,
+    1 << 20,
+)  # bytes of all names of sections, and of notes; most files have 500
+_LONGEST_BUILD_ID = 64  # bytes; linkers write 20
 
 
 @dataclass(frozen=True, order=True)
@@ -82,6 +89,32 @@ class Part:
     def holds(self, other: Part) -> bool:
         """Whether the other one lies within this one."""
         return self.offset <= other.offset and other.end <= self.end
+
+
+class _Spans:
+    """The bytes that some parts have, for quick answers: there may be some ten thousand parts."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self._found: list[Part] = []
+        for part in sorted(part for part in parts if part.size > 0):
+            last = self._found[-1] if self._found else Part(0, 0)
+            if part.offset < last.end:
+                self._found[-1] = Part(last.offset, max(last.end, part.end) - last.offset)
+            else:
+                self._found.append(part)
+        self._starts = [part.offset for part in self._found]
+
+    def inside(self, part: Part) -> list[Part]:
+        """Those that overlap a part, by offset; of parts that overlap each other, what they cover together."""
+        first = max(bisect_right(self._starts, part.offset) - 1, 0)
+        return [
+            span for span in self._found[first : bisect_left(self._starts, part.end)] if span.overlaps(part)
+        ]
+
+    def hold(self, part: Part) -> bool:
+        """Whether a part that has bytes lies within one of them."""
+        place = bisect_right(self._starts, part.offset) - 1
+        return place >= 0 and self._found[place].holds(part)
 
 
 @dataclass(frozen=True)
@@ -119,15 +152,21 @@ class Assembly:
 
     def read(self, data: Content, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* of the file, which is not built; *data* as for `build`."""
-        found, start = [], 0
-        for piece in self.pieces:
+        found = []
+        first = max(bisect_right(self._starts, offset) - 1, 0)
+        for place in range(first, bisect_left(self._starts, offset + size)):
+            piece, start = self.pieces[place], self._starts[place]
             low, high = max(offset - start, 0), min(offset + size - start, _length(piece))
             if low < high and isinstance(piece, bytes):
                 found.append(piece[low:high])
             elif low < high and isinstance(piece, Part):
                 found.append(self.patch.read(data, piece.offset + low, high - low))
-            start += _length(piece)
         return b"".join(found)
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        """Where the pieces begin in the file."""
+        return tuple(accumulate(map(_length, self.pieces), initial=0))[:-1]
 
 
 @dataclass(frozen=True)
@@ -247,6 +286,11 @@ class _Object:
         size = self.layout.encoding.size(Shdr) * len(self.sections)
         return Part(self.layout.header.record.shoff, size)
 
+    @cached_property
+    def known(self) -> _Spans:
+        """What the section headers tell of, and they themselves."""
+        return _Spans([section.part for section in self.sections] + [self.section_headers])
+
     @property
     def mapped(self) -> tuple[Part, ...]:
         """What loaders read, by offset: the ELF header, the program headers and the segments."""
@@ -260,6 +304,8 @@ class _Object:
 def _names(headers: list[Shdr], index: int, read: Read) -> bytes:
     if index >= len(headers) or headers[index].type != SHT_STRTAB:
         raise InvalidInput("the ELF header does not say where the names of the sections are")
+    if headers[index].size > _LONGEST_NAMES:
+        raise InvalidInput(f"{headers[index].size} bytes of names of sections")
     names = read(headers[index].offset, headers[index].size)
     if not names.endswith(b"\0") or any(header.name >= len(names) for header in headers):
         raise InvalidInput("a section has its name outside of the table of names")
@@ -287,17 +333,20 @@ def _dropped(file: _Object) -> frozenset[int]:
 def _build_id(file: _Object, read: Read) -> str:
     """The build ID in hexadecimal; empty if there is none, or one of a single byte, which makes no path."""
     header = struct.Struct(file.layout.encoding.order + "3I")
+    left = _MOST_NOTES
     for section in file.sections:
         if section.record.type != SHT_NOTE or not section.is_loaded:
             continue
-        notes = read(section.part.offset, section.part.size)
-        while len(notes) >= header.size:
-            name_size, size, kind = header.unpack_from(notes)
-            start = header.size + round_up(name_size, 4)
-            name, value = notes[header.size : header.size + name_size], notes[start : start + size]
-            if (name, kind) == (b"GNU\0", NT_GNU_BUILD_ID) and len(value) == size > 1:
-                return value.hex()
-            notes = notes[start + round_up(size, 4) :]
+        notes, at = read(section.part.offset, min(section.part.size, left)), 0
+        left -= len(notes)
+        while len(notes) - at >= header.size:
+            name_size, size, kind = header.unpack_from(notes, at)
+            name, start = at + header.size, at + header.size + round_up(name_size, 4)
+            if kind == NT_GNU_BUILD_ID and notes.startswith(b"GNU\0", name) and name_size == len(b"GNU\0"):
+                value = notes[start : start + min(size, _LONGEST_BUILD_ID)]
+                if len(value) == size > 1:
+                    return value.hex()
+            at = start + round_up(size, 4)
     return ""
 
 
@@ -360,11 +409,13 @@ def _cut(file: _Object, dropped: frozenset[int], kept: tuple[_Section, ...], rea
     moves = {segment: output.moved(segment.offset) for segment in layout.segments}
     header = layout.header.record._replace(phoff=output.moved(layout.header.record.phoff))
     records = _place_sections(file, kept, output)
+    numbers = {section.index: number for number, section in enumerate(kept)}
     for segment, section in _segments_of_sections(file).items():
-        moves[segment] = records[kept.index(section)].offset
+        if section.index in dropped:
+            raise InvalidInput(f"{section} is a segment, too")
+        moves[segment] = records[numbers[section.index]].offset
     segments = [segment._replace(offset=moves[segment]) for segment in layout.segments]
-    names = next(number for number, section in enumerate(kept) if section.index == file.names)
-    header, records[0] = _numbered(header, records[0], len(records), names)
+    header, records[0] = _numbered(header, records[0], len(records), numbers[file.names])
     table = b"".join(map(layout.encoding.pack, records))
     header = header._replace(shoff=output.append(table, layout.encoding.bits // 8))
     return Assembly(_header_patch(layout, header, segments), tuple(output.pieces))
@@ -387,19 +438,18 @@ def _regions(file: _Object, dropped: frozenset[int], read: Read) -> Iterator[Par
     """The parts that stay in one piece: what is mapped, with what lies between if nothing of that is cut out."""
     mapped, holes = file.mapped, [file.sections[index].part for index in dropped]
     solid = mapped + tuple(s.part for s in file.sections if s.index not in dropped and not s.is_loaded)
-    if any(low.overlaps(high) for low, high in pairwise(mapped)) or any(
-        hole.overlaps(part) for hole in holes for part in solid
-    ):
+    solid_bytes, cut = _Spans(solid), _Spans((*holes, file.section_headers))
+    if any(low.overlaps(high) for low, high in pairwise(mapped)) or any(map(solid_bytes.inside, holes)):
         raise InvalidInput("what lies in the file overlaps")
     inside = [s.part for s in file.sections if s.is_loaded and s.part.size]
     of_sections = _segments_of_sections(file)
     inside += [_part(s) for s in file.layout.segments if s.filesz and s not in of_sections]
-    if not all(any(part.holds(other) for part in mapped) for other in inside):
+    if not all(map(_Spans(mapped).hold, inside)):
         raise InvalidInput("a section or segment lies outside of the segments to load")
     start = mapped[0].offset
     for lower, upper in pairwise(mapped):
         gap = Part(lower.end, upper.offset - lower.end)
-        if any(gap.overlaps(hole) for hole in (*holes, file.section_headers)):
+        if cut.inside(gap):
             _refuse_unknown(file, gap, read)
             yield Part(start, lower.end - start)
             start = upper.offset
@@ -420,9 +470,8 @@ def _part(segment: Phdr) -> Part:
 
 def _refuse_unknown(file: _Object, gap: Part, read: Read) -> None:
     """What belongs to no section must not be lost, as little as at the end of the file (see `read_layout`)."""
-    known = sorted([section.part for section in file.sections] + [file.section_headers])
     position = gap.offset
-    for part in (*known, Part(gap.end, 0)):
+    for part in (*file.known.inside(gap), Part(gap.end, 0)):
         unknown = Part(position, min(part.offset, gap.end) - position)
         content = read(unknown.offset, max(unknown.size, 0))
         if content.strip(b"\0") and not _is_old_table(file, content):
@@ -436,7 +485,7 @@ def _is_old_table(file: _Object, content: bytes) -> bool:
     encoding, size = file.layout.encoding, file.layout.encoding.size(Shdr)
     first = len(content) - len(content.lstrip(b"\0"))
     used = content.rstrip(b"\0")
-    if len(used) - first < 2 * size:
+    if not 2 * size <= len(used) - first <= _MOST_OLD_HEADERS * size:
         return False
     for start in range(first, max(first - size, -1), -1):
         table = used[start:].ljust(round_up(len(used) - start, size), b"\0")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wheelfuse.errors import InvalidInput, Problem, UsageError
-from wheelfuse.fuse.device_code import could_save, is_worth_it
+from wheelfuse.fuse.device_code import could_save, damaged_code, is_worth_it
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.held_code import read_held_code
 from wheelfuse.fuse.looking import Look
@@ -216,7 +216,8 @@ def _planned(
         plan = with_shared_code(plan, found.facts, code, asked)
     else:
         plan = with_code_left(plan, seen)
-    return replace(plan, warnings=(*plan.warnings, *mentions(plan, archives)))
+    warnings = (*plan.warnings, *damaged_code(found.originals, seen), *mentions(plan, archives))
+    return replace(plan, warnings=warnings)
 
 
 def _output_path(output: Path, name: str, archives: Sequence[Archive], force: bool) -> Path:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 
 from wheelfuse.abi.modules import installed_path
 from wheelfuse.elf.fatbin import Container, Entry
-from wheelfuse.fuse.model import Facts, File, HeldCode, HeldContainer, Output, Outsourcing, SeenCode
+from wheelfuse.errors import Problem
+from wheelfuse.fuse.model import (
+    Facts,
+    File,
+    HeldCode,
+    HeldContainer,
+    Original,
+    Output,
+    Outsourcing,
+    SeenCode,
+)
 from wheelfuse.fuse.options import Share
 
 if TYPE_CHECKING:  # most wheels have no GPU code: what moves it is loaded where some is to move
@@ -108,6 +118,20 @@ def could_save(outputs: Iterable[Output], seen: Mapping[str, SeenCode]) -> int:
     """What sharing can save at most, as far as headers tell, in bytes on disk: there is more to compare only if this
     is worth it. (Containers of one form are hardly ever different ones.)"""
     return sum(size * (count - 1) for (size, _), count in forms(outputs, seen).items())
+
+
+def damaged_code(originals: Iterable[Original], seen: Mapping[str, SeenCode]) -> Iterator[Problem]:
+    """A warning for each original of which GPU code cannot be read. It goes into the fused wheel as it is."""
+    for original in originals:
+        why = {
+            path: seen[file.digest].damage
+            for path, file in sorted(original.files.items())
+            if file.digest in seen and seen[file.digest].damage
+        }
+        if why:
+            path, first = next(iter(why.items()))
+            more = f" (and of {len(why) - 1} other files)" if len(why) > 1 else ""
+            yield Problem(f"{first}{more}, so that it is kept as it is, and not shared", original.where, path)
 
 
 def is_worth_it(saved: int, asked: Share | None) -> bool:

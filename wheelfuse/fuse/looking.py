@@ -85,7 +85,8 @@ def _seen_code(content: Content, image: Image) -> SeenCode | None:
         code = read_device_code(content, image)
     except InvalidInput as error:
         size = sum(section.size for section in image.sections if section.name in SECTIONS)
-        return SeenCode((), size, why_fixed=tuple(problem.what for problem in error.problems))
+        damage = "; ".join(problem.what for problem in error.problems)
+        return SeenCode((), size, why_fixed=(damage,), damage=damage)
     if not code:
         return None
     size = sum(container.size for container in code.containers)

@@ -217,13 +217,15 @@ class HeldContainer:
 class SeenCode:
     """The GPU code of one file as its headers tell: containers, bytes in all, architectures.
 
-    *why_fixed* tells why no other file can have it in common, if that is known without reading it.
+    *why_fixed* tells why no other file can have it in common, if that is known without reading it; *damage* why it
+    cannot be read (empty: it can).
     """
 
     containers: tuple[Container, ...]
     size: int
     architectures: tuple[str, ...] = ()
     why_fixed: tuple[str, ...] = ()
+    damage: str = ""
 
     @property
     def left(self) -> HeldCode:
