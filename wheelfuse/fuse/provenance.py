@@ -307,13 +307,13 @@ def _name(value: Any, label: Any) -> str:
     for tag_set in name.rsplit("-", 3)[1:]:
         tags *= 1 + tag_set.count(".")
     if len(name) > _LONGEST_NAME or tags > _MOST_TAGS:
-        raise ValueError(f"{_shown(name)!r} is no name of a wheel: {len(name)} letters, {tags} tags")
+        raise ValueError(f"no name of a wheel, with {len(name)} letters and {tags} tags: {name[:_SHOWN]!r}")
     try:
         known = WheelName.parse(name).label
     except InvalidInput as error:
-        raise ValueError(f"{_shown(name)!r}: {error.problems[0].what}") from error
+        raise ValueError(error.problems[0].what) from error
     if known != label:
-        raise ValueError(f"the wheel {_shown(name)!r} goes by another label")
+        raise ValueError(f"goes by another label: {name}")
     return name
 
 

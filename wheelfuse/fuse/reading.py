@@ -290,7 +290,8 @@ def _out_of_proportion(provenance: Provenance, archive: Archive, wheel: Wheel) -
     limits = archive.limits
     sizes = [placed.recipe.size for placed in provenance.placed if placed.recipe]
     too_large = filter(None, (limits.too_large(size, archive.size) for size in sizes))
-    yield from ((f"has {what}", todo) for what, todo in too_large)
+    too_many = filter(None, (limits.too_many(len(item.restore)) for item in provenance.inputs))
+    yield from ((f"has {what}", todo) for what, todo in (*too_large, *too_many))
     files, size = provenance.volume(wheel.members)
     if found := limits.too_dense([max(size, sum(sizes))], archive.size):
         yield found
