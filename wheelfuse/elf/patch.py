@@ -7,14 +7,18 @@ holds what the way back needs, and is small enough to be kept beside the file, h
 from __future__ import annotations
 
 import hashlib
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wheelfuse.content import Content, pieces
 from wheelfuse.errors import InvalidInput, Problem
 
+_LARGEST = (1 << 63) - 1  # of a size, as off_t has it
 
-@dataclass(frozen=True, order=True)
+
+@dataclass(frozen=True, order=True, slots=True)
 class Edit:
     """At *offset* (bytes from the start of the file), *old* becomes *new*, which has the same length."""
 
@@ -158,7 +162,7 @@ class Undo:
                 "edits": list(edits),
                 "tail_size": int(tail_size),
                 "tail_sha256": str(tail_sha256),
-            } if min(size, tail_size) >= 0:
+            } if _is_size(size) and _is_size(tail_size) and re.fullmatch("[0-9a-f]{64}", tail_sha256):
                 return cls(size, tuple(map(_edit_from_json, edits)), tail_size, tail_sha256)
             case _:
                 raise InvalidInput(f"not the record of a change to a file: {value!r:.200}")
@@ -168,9 +172,13 @@ class Undo:
             raise InvalidInput(_other_file("what was added at its end is different"))
 
 
+def _is_size(value: int) -> bool:
+    return not isinstance(value, bool) and 0 <= value <= _LARGEST
+
+
 def _edit_from_json(value: object) -> Edit:
     match value:
-        case [int(offset), str(old), str(new)]:
+        case [int(offset), str(old), str(new)] if _is_size(offset):
             try:
                 return Edit(offset, bytes.fromhex(old), bytes.fromhex(new))
             except ValueError as error:
@@ -183,7 +191,11 @@ def _splice(piece: memoryview, start: int, edits: tuple[Edit, ...]) -> Iterator[
     """The parts of *piece*, which lies at *start* in the file, with as much of the edits as falls into it."""
     stop = start + piece.nbytes
     done = start
-    for edit in edits:
+    first = bisect_right(edits, start, key=lambda edit: edit.end)
+    for index in range(first, len(edits)):  # no slice: there may be many edits, and many pieces
+        edit = edits[index]
+        if edit.offset >= stop:
+            break
         low, high = max(edit.offset, start), min(edit.end, stop)
         if low >= high:
             continue

@@ -17,7 +17,7 @@ from wheelfuse.fuse.model import Fate, Loss, Original, Output, Stored
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.preparing import Edits, preparing
 from wheelfuse.fuse.provenance import FILE, Input, Placed, Provenance
-from wheelfuse.fuse.reading import Progress
+from wheelfuse.fuse.reading import Progress, read_provenance
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.directory import DEFAULT_MODE
 from wheelfuse.wheel.metadata import WheelFile, write_wheel_file
@@ -133,7 +133,7 @@ def require_sound(file: BinaryIO, path: Path, originals: Iterable[Original], arc
     file.flush()
     try:
         with writing(path), Archive(path, archives[0].limits, written=file) as archive:
-            read_wheel(archive)
+            read_provenance(archive, read_wheel(archive))
     except InvalidInput as error:
         told = "; ".join(f"{p.member}: {p.what}" if p.member else p.what for p in error.problems)
         what = f"what comes of it, {path.name}, would be no sound wheel: {told}"

@@ -147,7 +147,8 @@ class Original:
 
     *where* tells people the file. *files* has all files but RECORD. *serves* are the CPythons that would install
     this wheel rather than another one of the set. *guessed_from* names the wheel of another tool that it was
-    taken from, by guesswork. *recorded* says that nothing but the provenance of a fused wheel tells of it.
+    taken from, by guesswork. *recorded* says that it is told of by the provenance of a fused wheel, or by what a wheel
+    that was split from one remembers: by what anybody may write.
     """
 
     name: WheelName

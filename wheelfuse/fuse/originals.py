@@ -117,11 +117,15 @@ def whole(source: Source) -> Original:
     """The input as it is. What it remembers of an earlier life counts only while its RECORD is the same."""
     wheel, files, origin = source.wheel, _files(source), source.origin
     outline = replace(_sketch(source), files=files)
-    if origin is None or origin.content != source.verified[wheel.record_path].digest:
-        return replace(outline, record=_record_form(wheel, files))
-    return replace(
-        outline, sha256=origin.sha256, size=origin.size, record=origin.record, losses=origin.losses
-    )
+    if origin and origin.content == source.verified[wheel.record_path].digest and origin.is_of(wheel.members):
+        before = replace(
+            outline, sha256=origin.sha256, size=origin.size, record=origin.record, losses=origin.losses,
+            recorded=True,
+        )  # fmt: skip
+        written = digest_of(write_record(before))
+        if written == origin.content and (before.losses or written == origin.record.digest):
+            return before
+    return replace(outline, record=_record_form(wheel, files))
 
 
 def _recorded(source: Source, item: Input) -> Original:
@@ -140,7 +144,7 @@ def _recorded(source: Source, item: Input) -> Original:
             before, carrier = source.undone[path], source.wheel.members.get(place.carrier)
             restored = replace(file.source, restoration=Restoration(place.undo, place.recipe, carrier))
             file = File(before.digest, before.size, file.mode, restored)
-        files[origin] = replace(file, mode=item.modes.get(origin, file.mode))
+        files[origin] = file.with_mode(item.modes.get(origin, file.mode))
     files |= {loss.path: fused[loss.path] for loss in item.losses if loss.fate is Fate.REPLACED}
     for path, text in item.restore.items():
         content = text.encode()

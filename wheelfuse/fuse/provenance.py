@@ -7,6 +7,7 @@ called there, how to take an edit back. Text that was reconciled is kept as each
 from __future__ import annotations
 
 import json
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.fuse.model import Fate, Loss, RecordForm, Resolution
-from wheelfuse.wheel.directory import DEFAULT_MODE
+from wheelfuse.wheel.directory import DEFAULT_MODE, Member, wrong_path
+from wheelfuse.wheel.name import WheelName
 
 if TYPE_CHECKING:  # few wheels hold edited files, and what edits them takes long to load
     from wheelfuse.elf.patch import Undo
@@ -23,6 +25,56 @@ if TYPE_CHECKING:  # few wheels hold edited files, and what edits them takes lon
 
 FILE = "wheelfuse.json"
 SCHEMA = 1
+
+_MOST_INPUTS = 100
+"""Wheels in one. One for each CPython there is, each abi3 and the pure one are forty."""
+_MOST_TAGS = 1 << 10
+"""Tags that the name of an original stands for, compressed sets written out."""
+_LARGEST_NUMBER = (1 << 63) - 1
+"""Of a size, as off_t has it."""
+_LONGEST_NAME = 255
+_SHOWN = 200
+"""Letters of a text from elsewhere that are shown."""
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """How much JSON may take before it is read: bytes, lists and objects, and separators between values.
+
+    A value takes up to thirty times its text in memory, so that the size alone does not bound it.
+    """
+
+    size: int
+    lists: int
+    values: int
+
+    def problem(self, content: bytes) -> str:
+        """What is beyond them (empty: nothing)."""
+        lists, values = content.count(b"{") + content.count(b"["), content.count(b",")
+        for found, most, what in (
+            (len(content), self.size, "bytes"),
+            (lists, self.lists, "lists and objects"),
+            (values, self.values, "values"),
+        ):
+            if found > most:
+                return f"{found} {what}, where at most {most} make sense"
+        return ""
+
+    def loads(self, content: bytes) -> Any:
+        """The value.
+
+        Raises:
+            ValueError: it is no JSON, or beyond the bounds.
+        """
+        if problem := self.problem(content):
+            raise ValueError(problem)
+        return json.loads(content)
+
+
+_OF_A_FUSED_WHEEL = _Bounds(32 << 20, 1 << 20, 1 << 22)
+"""86 wheels with 20,000 files, each of half of them, take 20 MB."""
+_OF_AN_ORIGIN = _Bounds(4 << 20, 1 << 16, 1 << 20)
+"""It has 60 KB at most, packed, and digests do not pack."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +128,9 @@ class Provenance:
 
     *resolve* are the decisions of the user that applied, path -> strategy, and *holes* the accepted ones: merging
     the wheel again needs neither to be repeated. *resolutions* are the lossless ones; each input tells its losses.
+
+    Raises:
+        InvalidInput: there are more *inputs* than any release has.
     """
 
     version: str
@@ -85,8 +140,16 @@ class Provenance:
     resolve: Mapping[str, str] = field(default_factory=dict)
     holes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.inputs) > _MOST_INPUTS:
+            raise InvalidInput(f"made of {len(self.inputs)} wheels, where at most {_MOST_INPUTS} make sense")
+
     def to_bytes(self) -> bytes:
-        """The JSON text: stable order, one line for each input and member."""
+        """The JSON text: stable order, one line for each input and member.
+
+        Raises:
+            InvalidInput: it is so much that nobody would read it again.
+        """
         document = {
             "schema": SCHEMA,
             "wheelfuse": self.version,
@@ -99,7 +162,10 @@ class Provenance:
                 for r in self.resolutions
             ],
         }
-        return (_lines(document) + "\n").encode()
+        content = (_lines(document) + "\n").encode()
+        if problem := _OF_A_FUSED_WHEEL.problem(content):
+            raise InvalidInput(Problem(f"what {FILE} has to tell is too much: {problem}"))
+        return content
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Provenance:
@@ -109,10 +175,10 @@ class Provenance:
             InvalidInput: it is not such a text, or of a schema that this version does not know.
         """
         try:
-            document = json.loads(content)
+            document = _OF_A_FUSED_WHEEL.loads(content)
             if document["schema"] != SCHEMA:
                 raise InvalidInput(
-                    Problem(f"provenance of schema {document['schema']}: a newer wheelfuse made it")
+                    Problem(f"provenance of schema {document['schema']!r:.80}: a newer wheelfuse made it")
                 )
             return cls(
                 _text(document["wheelfuse"]),
@@ -133,32 +199,68 @@ class Provenance:
         except InvalidInput:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InvalidInput(Problem(f"unreadable provenance: {type(error).__name__}: {error}")) from error
+            what = f"unreadable provenance: {type(error).__name__}: {error!s:.{_SHOWN}}"
+            raise InvalidInput(Problem(what)) from error
 
     def contradictions(self, dist_info: str, members: Mapping[str, Any]) -> Iterable[str]:
         """What cannot be true of a wheel with these members: empty for one that wheelfuse wrote."""
         labels = {item.label for item in self.inputs}
         if not labels or len(labels) != len(self.inputs):
             yield "it names no input, or one twice"
-        paths = [member.path for member in self.placed] + [
-            loss.path for i in self.inputs for loss in i.losses if loss.fate is Fate.REPLACED
-        ]
-        paths += [member.carrier for member in self.placed if member.carrier]
-        yield from (f"{path} is not in the wheel" for path in paths if path not in members)
+        if len({member.path for member in self.placed}) != len(self.placed):
+            yield "it names a member twice"
         for member in self.placed:
-            if not labels.issuperset(member.owners):
-                yield f"{member.path} is owned by a wheel that is not listed"
+            if member.path not in members:
+                yield f"{_shown(member.path)} is not in the wheel"
+            if member.carrier and member.carrier not in members:
+                yield f"{_shown(member.carrier)} is not in the wheel"
+            if not labels.issuperset(member.owners) or len(set(member.owners)) != len(member.owners):
+                yield f"{_shown(member.path)} is owned by a wheel that is not listed, or twice by one"
+            if member.origin:
+                yield from _wrong_paths([member.origin])
         for item in self.inputs:
             if item.dist_info != dist_info:
-                yield f"{item.name} is said to have the directory {item.dist_info}"
-        told = [
-            path
-            for item in self.inputs
-            for path in (*item.restore, *item.modes, *(x.path for x in item.losses))
-        ]
-        for path in (*told, *(member.origin for member in self.placed if member.origin)):
-            if any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path or "\\" in path:
-                yield f"{path!r} is no path in a wheel"
+                yield f"{item.name} is said to have the directory {_shown(item.dist_info)}"
+            yield from _wrong_paths((*item.restore, *item.modes))
+            yield from _wrong_losses(item.losses, members)
+
+    def volume(self, members: Mapping[str, Member]) -> tuple[int, int]:
+        """How many files the originals have in all, and how many bytes they take in wheels of their own.
+
+        They are compressed as they are here, but for what *recipe* brings back and for reconciled texts.
+        """
+        apart = {member.path for member in self.placed}
+        shared = [member.compressed_size for path, member in members.items() if path not in apart]
+        files, size = len(self.inputs) * len(shared), len(self.inputs) * sum(shared)
+        for placed in self.placed:
+            files += len(placed.owners)
+            one = placed.recipe.size if placed.recipe else members[placed.path].compressed_size
+            size += len(placed.owners) * one
+        for item in self.inputs:
+            stood_in_for = [loss.path for loss in item.losses if loss.fate is Fate.REPLACED]
+            files += len(item.restore) + len(stood_in_for)
+            size += sum(map(len, item.restore.values()))
+            size += sum(members[path].compressed_size for path in stood_in_for)
+        return files, size
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _wrong_paths(paths: Iterable[str]) -> Iterable[str]:
+    for path in paths:
+        if path.endswith("/") or wrong_path(path):
+            yield f"{_shown(path)!r} is no path in a wheel"
+
+
+def _wrong_losses(losses: tuple[Loss, ...], members: Mapping[str, Any]) -> Iterable[str]:
+    yield from _wrong_paths(loss.path for loss in losses)
+    if len({loss.path for loss in losses}) != len(losses):
+        yield "a file is lost twice"
+    for loss in losses:
+        if loss.fate is Fate.REPLACED and loss.path not in members:
+            yield f"{_shown(loss.path)} is not in the wheel"
 
 
 def _lines(document: Mapping[str, Any]) -> str:
@@ -184,10 +286,35 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+def _number(value: Any, most: int = _LARGEST_NUMBER) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise TypeError(f"{value!r:.80} is no size or mode")
     return value
+
+
+def _mode(value: Any) -> int:
+    """The Unix mode of a file or a symbolic link, which zip files keep in 16 bits; 0 is none."""
+    mode = _number(value, 0xFFFF)
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFLNK):
+        raise ValueError(f"{mode:o} is not the mode of a file")
+    return mode
+
+
+def _name(value: Any, label: Any) -> str:
+    """The file name of a wheel with this label; names that would take long to read are refused unread."""
+    name = _text(value)
+    tags = 1
+    for tag_set in name.rsplit("-", 3)[1:]:
+        tags *= 1 + tag_set.count(".")
+    if len(name) > _LONGEST_NAME or tags > _MOST_TAGS:
+        raise ValueError(f"no name of a wheel, with {len(name)} letters and {tags} tags: {name[:_SHOWN]!r}")
+    try:
+        known = WheelName.parse(name).label
+    except InvalidInput as error:
+        raise ValueError(error.problems[0].what) from error
+    if known != label:
+        raise ValueError(f"goes by another label: {name}")
+    return name
 
 
 def _input_to_json(item: Input) -> dict[str, Any]:
@@ -225,13 +352,11 @@ def _record_from_json(item: Any) -> RecordForm:
     order = tuple(map(_number, item.get("order", ())))
     if sorted(order) != list(range(len(order))):
         raise ValueError("the order of RECORD is no permutation")
-    return RecordForm(
-        order,
-        _text(item.get("newline", "\n")),
-        _text(item.get("verbatim", "")),
-        _text(item["sha256"]),
-        _number(item.get("mode", DEFAULT_MODE)),
-    )
+    newline = _text(item.get("newline", "\n"))
+    if newline not in ("\n", "\r\n"):
+        raise ValueError(f"{newline!r:.80} ends no line of RECORD")
+    verbatim, digest = _text(item.get("verbatim", "")), _text(item["sha256"])
+    return RecordForm(order, newline, verbatim, digest, _mode(item.get("mode", DEFAULT_MODE)))
 
 
 def _loss_to_json(loss: Loss) -> dict[str, Any]:
@@ -243,14 +368,14 @@ def _loss_to_json(loss: Loss) -> dict[str, Any]:
 
 def _loss_from_json(item: Any) -> Loss:
     return Loss(
-        _text(item["path"]), _text(item["digest"]), _number(item["size"]), _number(item["mode"]),
+        _text(item["path"]), _text(item["digest"]), _number(item["size"]), _mode(item["mode"]),
         _text(item["why"]), _text(item["strategy"]), Fate(item["fate"]),
     )  # fmt: skip
 
 
 def _input_from_json(item: Any) -> Input:
     return Input(
-        name=_text(item["name"]),
+        name=_name(item["name"], item["label"]),
         sha256=_text(item["sha256"]),
         size=_number(item["size"]),
         label=_text(item["label"]),
@@ -260,7 +385,7 @@ def _input_from_json(item: Any) -> Input:
         requires_python=_text(item["requires_python"]),
         record=_record_from_json(item["record"]),
         restore={_text(path): _text(text) for path, text in item.get("restore", {}).items()},
-        modes={_text(path): _number(mode) for path, mode in item.get("modes", {}).items()},
+        modes={_text(path): _mode(mode) for path, mode in item.get("modes", {}).items()},
         losses=tuple(_loss_from_json(loss) for loss in item.get("lost", ())),
         guessed_from=_text(item.get("guessed_from", "")),
     )
@@ -326,12 +451,11 @@ class Origin:
             "content": self.content,
             "lost": [_loss_to_json(loss) for loss in self.losses],
         }
-        content = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
-        return (
-            struct.pack("<HH", _ORIGIN_FIELD, len(content)) + content
-            if len(content) < _LONGEST_FIELD
-            else b""
-        )
+        text = json.dumps(document, separators=(",", ":")).encode()
+        content = zlib.compress(text, 9)
+        if len(content) >= _LONGEST_FIELD or _OF_AN_ORIGIN.problem(text):
+            return b""
+        return struct.pack("<HH", _ORIGIN_FIELD, len(content)) + content
 
     @classmethod
     def from_extra(cls, extra: bytes) -> Origin | None:
@@ -347,9 +471,13 @@ class Origin:
     @classmethod
     def _from_bytes(cls, packed: bytes) -> Origin | None:
         try:
-            item = json.loads(zlib.decompressobj().decompress(packed, 1 << 24))
+            item = _OF_AN_ORIGIN.loads(zlib.decompressobj().decompress(packed, _OF_AN_ORIGIN.size + 1))
             losses = tuple(_loss_from_json(loss) for loss in item["lost"])
             sha256, content = _text(item["sha256"]), _text(item["content"])
             return cls(sha256, _number(item["size"]), _record_from_json(item["record"]), content, losses)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
             return None  # only a memory: never a reason to refuse the wheel
+
+    def is_of(self, members: Mapping[str, Any]) -> bool:
+        """Whether it can be true of a wheel with these members."""
+        return not any(_wrong_losses(self.losses, members))

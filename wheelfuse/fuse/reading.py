@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from itertools import islice
 
 from wheelfuse.abi.modules import parse_module
 from wheelfuse.content import Content, pieces
@@ -24,6 +25,7 @@ from wheelfuse.fuse.provenance import FILE, Origin, Provenance
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.batches import SIZE, batches
 from wheelfuse.wheel.directory import Member
+from wheelfuse.wheel.limits import MEMBERS
 from wheelfuse.wheel.record import encode_digest
 from wheelfuse.wheel.wheel import Wheel, read_wheel
 from wheelfuse.workers import threads
@@ -32,6 +34,11 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done so far and those to do in all."""
 
 _NOTHING_MORE = Look()
+_SHOWN = 100
+"""Contradictions of one provenance that are told."""
+_TOGETHER = 16
+"""How many wheels' files may be told of in one: large wheels are for few CPythons, and have far from all the files
+that a wheel may have."""
 _CHEAPER = 3
 """How many times as long as hashing a byte of the wheel it takes to inflate, verify and look into one of a member."""
 
@@ -127,7 +134,7 @@ class _Reader:
         self.look = look
         self.compared = compared
         self.wheel = read_wheel(archive)
-        self.provenance = _provenance(archive, self.wheel)
+        self.provenance = read_provenance(archive, self.wheel)
         placed = self.provenance.placed if self.provenance else ()
         self.restorations = {
             member.path: Restoration(member.undo, member.recipe, self.wheel.members.get(member.carrier))
@@ -257,7 +264,12 @@ def _named(error: InvalidInput, reader: _Reader, member: Member) -> Iterator[Pro
         )
 
 
-def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
+def read_provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
+    """What a fused wheel tells of the originals in it; None if wheelfuse did not fuse it.
+
+    Raises:
+        InvalidInput: it cannot be true, or what it brings back is out of proportion to the wheel.
+    """
     path = f"{wheel.dist_info}/{FILE}"
     if path not in wheel.members:
         return None
@@ -266,12 +278,23 @@ def _provenance(archive: Archive, wheel: Wheel) -> Provenance | None:
     except InvalidInput as error:
         raise InvalidInput(archive.problem(p.what, path, p.todo) for p in error.problems) from error
     todo = "Take the wheel that wheelfuse wrote, unchanged."
-    if wrong := tuple(provenance.contradictions(wheel.dist_info, wheel.members)):
+    if wrong := tuple(islice(provenance.contradictions(wheel.dist_info, wheel.members), _SHOWN)):
         raise InvalidInput(archive.problem(what, path, todo) for what in wrong)
-    sizes = [
-        member.recipe.size for member in provenance.placed if member.recipe
-    ]  # as files, for which it is used
-    too_large = (archive.limits.too_large(size, archive.size) for size in sizes)
-    for what, todo in filter(None, (*too_large, archive.limits.too_dense(sizes, archive.size))):
-        raise InvalidInput(archive.problem(f"what it brings back has {what}", path, todo))
+    for what, todo in _out_of_proportion(provenance, archive, wheel):
+        raise InvalidInput(archive.problem(f"what it brings back {what}", path, todo))
     return provenance
+
+
+def _out_of_proportion(provenance: Provenance, archive: Archive, wheel: Wheel) -> Iterator[tuple[str, str]]:
+    """What is too much for a wheel of this size, and what to do about it."""
+    limits = archive.limits
+    sizes = [placed.recipe.size for placed in provenance.placed if placed.recipe]
+    too_large = filter(None, (limits.too_large(size, archive.size) for size in sizes))
+    too_many = filter(None, (limits.too_many(len(item.restore)) for item in provenance.inputs))
+    yield from ((f"has {what}", todo) for what, todo in (*too_large, *too_many))
+    files, size = provenance.volume(wheel.members)
+    if found := limits.too_dense([max(size, sum(sizes))], archive.size):
+        yield found
+    if files > _TOGETHER * limits.members:
+        what = f"has {files} files in {len(provenance.inputs)} wheels, more than {_TOGETHER} wheels may have"
+        yield what, f"If that is what the project means to publish: --{MEMBERS} {-(-files // _TOGETHER)}."

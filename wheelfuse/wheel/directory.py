@@ -201,10 +201,15 @@ def _wrong_name(info: zipfile.ZipInfo) -> tuple[str, str] | None:
     name = info.filename
     if name != info.orig_filename or has_second_name(info.extra):
         return "programs read its name differently: NUL byte, or a second name", info.orig_filename
-    if not name.isprintable() and any(unicodedata.category(letter) in _LINES for letter in name):
-        return "control character, or one that nobody sees, in the member's name", name
     if not name.isascii() and not info.flag_bits & _UTF8_FLAG:
         return "its name is not ASCII, and not said to be UTF-8: programs read it differently", name
+    return wrong_path(name)
+
+
+def wrong_path(name: str) -> tuple[str, str] | None:
+    """Why no member may have this path (of a directory: with a slash), and the path as far as it may be shown."""
+    if not name.isprintable() and any(unicodedata.category(letter) in _LINES for letter in name):
+        return "control character, or one that nobody sees, in the member's name", name
     if name.startswith("/") or (len(name) > 1 and name[1] == ":") or "\\" in name:
         return "absolute path or backslash in the member's name", name
     if not _NO_NAMES.isdisjoint(parts := name.removesuffix("/").split("/")):
