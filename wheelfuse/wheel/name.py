@@ -13,7 +13,6 @@ from packaging import tags, utils
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.target import ALL_TARGETS, Target
 
-
 _LONGEST = 255
 _ODD = re.compile(r"[^A-Za-z0-9_.+!-]")
 """What is in no name, version (PEP 440), build number or tag; some programs let it pass."""
