@@ -91,6 +91,7 @@ def hostile(
     entries = wheel_entries(*extra, files=files, record=record)
     if record is None:
         told = {entry.name: entry.central.get("size", len(entry.content)) for entry in entries[:-1]}
+        told |= {e.name: len(e.content) for e in entries if told.get(e.name) == 0xFFFFFFFF}  # zip64
         listed = (entry for entry in entries[:-1] if not entry.name.endswith("/"))
         rows = (f"{entry.name},{digest(entry.content)},{told[entry.name]}" for entry in listed)
         entries[-1] = Entry(entries[-1].name, "\n".join((*rows, f"{entries[-1].name},,", "")).encode())

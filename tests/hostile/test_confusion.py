@@ -78,7 +78,7 @@ FILES: list[tuple[str, Callable[[], bytes], str]] = [
     ("a comment that is too long", lambda: ended(GOOD, comment=9), "data after the end of the zip archive"),
     ("a comment that is too short", lambda: GOOD + b"made by hand", "data after the end of the zip archive"),
     ("an end record without end in the comment", lambda: zip_bytes(wheel_entries(), comment=b"by hand PK\5\6, signed"),
-     "not a zip file that can be read"),
+     "a comment that looks like another zip file"),
     ("several disks", lambda: ended(GOOD, disk=1), "several disks"),
     ("two counts", lambda: ended(GOOD, on_disk=1), "several disks"),
     ("a wrong count", lambda: ended(GOOD, on_disk=2, count=2), "its end says 2 members, but its directory lists"),
@@ -87,6 +87,8 @@ FILES: list[tuple[str, Callable[[], bytes], str]] = [
     ("zip64 of several disks", lambda: with_zip64(GOOD, disk=1), "several disks"),
     ("zip64 of another length", lambda: with_zip64(GOOD, rest=1000), "a length that it has not"),
     ("zip64 elsewhere", lambda: with_zip64(GOOD, shift=-7), "no zip64 end record where its locator says"),
+    ("the beginning of an archive in the comment", lambda: zip_bytes(wheel_entries(), comment=b"see PK\3\4"),
+     "a comment that looks like another zip file, which uv refuses"),
     ("no archive", lambda: b"<html>404</html>", "not a zip file that can be read"),
     ("nothing", lambda: b"", "not a zip file that can be read"),
 ]  # fmt: skip
@@ -115,6 +117,11 @@ MEMBERS: list[tuple[str, Entry, str]] = [
     ("zip64 that is cut off", Entry("pkg/a.py", ANY, local={"size": BIG},
                                     central={"size": BIG, "extra": b"\1\0\4\0abcd"}),
      "not a zip file that can be read"),
+    ("zip64 where none is needed", Entry("pkg/a.py", ANY, central={"extra": zip64_field(10, 10)}),
+     "its zip64 field has other numbers than the directory leaves to it"),
+    ("zip64 of half a number", Entry("pkg/a.py", ANY, local={"extra": b"\1\0\4\0abcd"}), "which are no whole numbers"),
+    ("an extra field twice", Entry("pkg/a.py", ANY, central={"extra": 2 * b"\xfe\xca\0\0"}), "of kind 0xcafe"),
+    ("an extra field without end", Entry("pkg/a.py", ANY, local={"extra": b"\xfe\xca\1\0"}), "field is cut off"),
     ("a descriptor that lies", Entry("pkg/a.py", ANY, descriptor=b"PK\7\10" + bytes(12)), "data descriptor disagrees"),
     ("a descriptor that is not there", Entry("pkg/a.py", ANY, descriptor=b""), "data descriptor disagrees"),
     ("more than the descriptor",
@@ -130,10 +137,12 @@ def test_a_member_of_two_truths_is_refused(tmp_path: Path, entry: Entry, text: s
     assert_refused(hostile(tmp_path, entry), text)
 
 
+WIDE: dict[str, int | bytes] = {"size": BIG, "compressed": BIG, "extra": zip64_field(10, 10), "version": 45}
 SOUND: list[tuple[str, Callable[[Path], Path]]] = [
     ("a comment", lambda at: hostile(at, comment=b"made by hand")),
     ("zip64", lambda at: written(at, with_zip64(GOOD))),
-    ("a zip64 field that agrees", lambda at: hostile(at, Entry("pkg/a", ANY, central={"extra": zip64_field(10, 10)}))),
+    ("a zip64 field that is needed", lambda at: hostile(at, Entry("pkg/a", ANY, local=WIDE, central=WIDE))),
+    ("an extra field with padding", lambda at: hostile(at, Entry("pkg/a", ANY, local={"extra": b"\0\0\0"}))),
     ("a data descriptor", lambda at: hostile(
         at, Entry("pkg/a", ANY, descriptor=b"PK\7\10" + struct.pack("<III", CRC, 10, 10)))),
     ("a stored archive at the end", lambda at: hostile(at, Entry("pkg/test.zip", GOOD))),

@@ -65,7 +65,8 @@ class Archive:
         try:
             self._state = _state(self._fd)
             self.size = os.fstat(self._fd).st_size
-            self.members, self.extras = Reader(self.name, self._fd, self._pread, self.size, limits).read()
+            listing = Reader(self.name, self._fd, self._pread, self.size, limits).read()
+            self.members, self.directories, self.extras = listing
         except BaseException:
             os.close(self._fd)
             raise

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.layout import (
@@ -23,8 +24,11 @@ from wheelfuse.wheel.layout import (
     Read,
     has_other_sizes,
     has_second_name,
+    has_zip64,
+    misfit_zip64,
     reading_ahead,
     strays,
+    wrong_extra,
 )
 from wheelfuse.wheel.limits import NAMES, Limits
 
@@ -67,6 +71,15 @@ class Member:
         return stat.S_ISLNK(self.mode)
 
 
+class Listing(NamedTuple):
+    """The files in a zip, the paths of directories that it lists (without their slashes), and the extra fields of what
+    has any."""
+
+    members: tuple[Member, ...]
+    directories: tuple[str, ...]
+    extras: dict[str, bytes]
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads and checks the directory of the zip file *wheel*, of *size* bytes, that lies behind *descriptor*."""
@@ -77,8 +90,8 @@ class Reader:
     size: int
     limits: Limits
 
-    def read(self) -> tuple[tuple[Member, ...], dict[str, bytes]]:
-        """The files in the wheel, and the extra fields of those that have any.
+    def read(self) -> Listing:
+        """What the directory lists.
 
         Raises:
             InvalidInput: with all that is wrong, or with why not even that can be told.
@@ -89,6 +102,7 @@ class Reader:
         if end.count != len(infos):
             what = f"its end says {end.count} members, but its directory lists {len(infos)}"
             problems.append(self._problem(what, todo=_AGAIN))
+        problems += self._needless(infos, end)
         if dense := self.limits.too_dense((info.file_size for info in infos), self.size):
             problems.append(self._problem(dense[0], todo=dense[1]))
         if problems:
@@ -108,7 +122,17 @@ class Reader:
             problems += (self._problem(what, name, _AGAIN) for what, name in strays(extents, end))
         if problems:
             raise InvalidInput(problems)
-        return tuple(members), {info.filename: info.extra for info in infos if info.extra}
+        directories = tuple(info.filename[:-1] for info in infos if _is_directory(info))
+        return Listing(tuple(members), directories, {i.filename: i.extra for i in infos if i.extra})
+
+    def _needless(self, infos: list[zipfile.ZipInfo], end: EndRecord) -> Iterator[Problem]:
+        if any(has_zip64(info.extra) for info in infos):
+            for info, misfit in zip(infos, misfit_zip64(self.pread(end.length, end.start)), strict=False):
+                if misfit:
+                    what = (
+                        "its zip64 field has other numbers than the directory leaves to it, which uv refuses"
+                    )
+                    yield self._problem(what, info.filename, _AGAIN)
 
     def _problem(self, what: str, member: str = "", todo: str = "") -> Problem:
         return Problem(what, self.wheel, member, todo)
@@ -157,7 +181,7 @@ class Reader:
             for name, _ in _repeated(Counter(unicodedata.normalize("NFC", name) for name in spellings)):
                 yield self._problem("two members whose names differ in Unicode normalisation only", name)
         files = (info.filename for info in infos if not _is_directory(info))
-        for name in _also_directories(files, spellings):
+        for name in also_directories(files, spellings):
             yield self._problem("both a file and the directory of other members", name)
 
     def _refused(self, info: zipfile.ZipInfo) -> Problem | None:
@@ -180,6 +204,8 @@ class Reader:
             return f"local and central header disagree ({', '.join(differing)})"
         if not header.open_sizes and has_other_sizes(header.extra, info.file_size, info.compress_size):
             return "the zip64 field of its local header disagrees"
+        if header.extra and (wrong := wrong_extra(header.extra)):
+            return f"{wrong}, in its local header"
         if has_second_name(header.extra):
             return "a second name in its local header"
         if header.data + info.compress_size > self.size:
@@ -231,6 +257,8 @@ def _wrong_entry(info: zipfile.ZipInfo) -> tuple[str, str] | None:
         return f"compression method {kind}; only stored and deflated are allowed in wheels", ""
     if has_other_sizes(info.extra, info.file_size, info.compress_size, info.header_offset):
         return "its zip64 field disagrees with the directory", _AGAIN
+    if info.extra and (wrong := wrong_extra(info.extra)):
+        return wrong, _AGAIN
     kind_of_file = stat.S_IFMT(info.external_attr >> 16)
     if _is_directory(info):
         if kind_of_file == stat.S_IFLNK:
@@ -258,7 +286,7 @@ def _repeated(counts: Counter[str]) -> Iterator[tuple[str, int]]:
     return ((name, count) for name, count in counts.items() if count > 1)
 
 
-def _also_directories(files: Iterable[str], paths: Iterable[str]) -> list[str]:
+def also_directories(files: Iterable[str], paths: Iterable[str]) -> list[str]:
     """The files that other paths lie below. No prefix of a path is made: there may be thousands in one."""
     # With a separator that sorts first, what lies below a path follows at once.
     ordered = sorted(path.replace("/", "\0") for path in paths)

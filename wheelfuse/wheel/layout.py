@@ -21,6 +21,7 @@ _PAGE = 1 << 12  # bytes; a disk reads no less
 _LONGEST_COMMENT = 0xFFFF  # bytes
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR64 = struct.Struct("<4sIQI")
@@ -30,9 +31,10 @@ _SEE_ZIP64_16, _SEE_ZIP64 = 0xFFFF, 0xFFFFFFFF
 NEWEST = 63
 """The highest version of the format that a reader may have to know (APPNOTE 4.4.3.2), times ten."""
 _END_MAGIC = b"PK\5\6"
-_END64_HEAD = 12  # bytes of the zip64 end record that the length in it does not count
 CENTRAL_MAGIC = b"PK\1\2"
 """What each entry of the directory begins with."""
+_MAGICS = (b"PK\3\4", CENTRAL_MAGIC, _END_MAGIC, b"PK\6\6", b"PK\6\7", b"PK\7\10")
+_END64_HEAD = 12  # bytes of the zip64 end record that the length in it does not count
 
 
 class LocalHeader(NamedTuple):
@@ -134,6 +136,44 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
         position += 4 + length
 
 
+def wrong_extra(extra: bytes) -> str:
+    """What uv refuses in an extra field, and others pass over; empty if nothing is wrong."""
+    kinds, position = set(), 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        position += 4 + length
+        if position > len(extra):
+            return "its extra field is cut off"
+        if kind in kinds:
+            return f"two extra fields of kind {kind:#06x}"
+        if kind == _ZIP64_FIELD and length % 8:
+            return f"a zip64 field of {length} bytes, which are no whole numbers"
+        kinds.add(kind)
+    return ""
+
+
+def has_zip64(extra: bytes) -> bool:
+    """Whether there is a zip64 field in an extra field."""
+    return bool(extra) and any(kind == _ZIP64_FIELD for kind, _ in extra_fields(extra))
+
+
+def misfit_zip64(directory: bytes) -> Iterator[bool]:
+    """For each entry of a directory, whether it has a zip64 field of more or fewer numbers than it leaves to that
+    (APPNOTE 4.5.3)."""
+    position = 0
+    while position + _CENTRAL.size <= len(directory):
+        _, *fields = _CENTRAL.unpack_from(directory, position)
+        name, extra, comment, offset = *fields[9:12], fields[15]
+        position += _CENTRAL.size + name
+        numbers = [
+            data
+            for kind, data in extra_fields(directory[position : position + extra])
+            if kind == _ZIP64_FIELD
+        ]
+        position += extra + comment
+        yield bool(numbers) and len(numbers[0]) != 8 * [*fields[7:9], offset].count(_SEE_ZIP64)
+
+
 def has_second_name(extra: bytes) -> bool:
     """Whether an extra field gives the member another name (Info-ZIP's Unicode path), which some programs use."""
     return bool(extra) and any(kind == _UNICODE_PATH_FIELD for kind, _ in extra_fields(extra))
@@ -227,7 +267,11 @@ def _ends(read: Read, size: int) -> tuple[int] | str:
         return "not a zip file that can be read"
     if not found:
         return "data after the end of the zip archive"
-    return (found[0],) if len(found) == 1 else "two end records: which archive is meant, programs disagree on"
+    if len(found) > 1:
+        return "two end records: which archive is meant, programs disagree on"
+    if any(magic in tail[found[0] - first + _END.size :] for magic in _MAGICS):
+        return "a comment that looks like another zip file, which uv refuses"
+    return (found[0],)
 
 
 def strays(extents: Sequence[tuple[int, int, str]], directory: EndRecord) -> Iterator[tuple[str, str]]:

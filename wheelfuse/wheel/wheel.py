@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.directory import Member
-from wheelfuse.wheel.installing import SCHEMES, misplaced, parse_scripts, symlink_escapes
+from wheelfuse.wheel.installing import disagreements, parse_scripts, symlink_escapes
 from wheelfuse.wheel.metadata import Headers, WheelFile, parse_metadata, parse_wheel_file
 from wheelfuse.wheel.name import WheelName
 from wheelfuse.wheel.portability import unportable
@@ -157,7 +157,8 @@ def _refuse_endless(content: bytes, members: int) -> None:
 
 
 def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:
-    tops = {top for top, slash, _ in (path.partition("/") for path in members) if slash}
+    # What lies there as a file, or an empty directory, counts for installers, too.
+    tops = {path.partition("/")[0] for path in (*members, *archive.directories)}
     found = {top for top in tops if top.endswith(".dist-info")}
     same = [
         directory
@@ -205,23 +206,15 @@ def _symlink_problems(archive: Archive, members: Mapping[str, Member]) -> Iterat
 def _installing_problems(
     archive: Archive, dist_info: str, members: Mapping[str, Member]
 ) -> Iterator[Problem]:
-    """What not all installers install, or not alike."""
-    data = f"{dist_info.removesuffix('.dist-info')}.data"
-    for path in misplaced(members, dist_info):
-        yield archive.problem(f"installers know {data} and no other, with {', '.join(SCHEMES)} in it", path)
-    entry_points = f"{dist_info}/entry_points.txt"
-    if entry_points not in members:
-        return
-    try:
-        _refuse_enormous(archive, "entry_points.txt", members[entry_points])
-        names = parse_scripts(archive.read(members[entry_points]))
-    except InvalidInput as error:
-        yield from (archive.problem(p.what, p.member or entry_points, p.todo) for p in error.problems)
-        return
-    scripts = f"{data}/scripts/"
-    for name in sorted(name for name in names if scripts + name in members):
-        what = "also an entry point: installers disagree on which one is installed"
-        yield archive.problem(what, scripts + name)
+    entry_points, programs = f"{dist_info}/entry_points.txt", frozenset[str]()
+    if entry_points in members:
+        try:
+            _refuse_enormous(archive, "entry_points.txt", members[entry_points])
+            programs = parse_scripts(archive.read(members[entry_points]))
+        except InvalidInput as error:
+            yield from (archive.problem(p.what, p.member or entry_points, p.todo) for p in error.problems)
+    for what, path in disagreements(members, archive.directories, dist_info, programs):
+        yield archive.problem(what, path)
 
 
 def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:
