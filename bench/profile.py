@@ -31,7 +31,7 @@ ROWS = (
     ("reading ELF files", ("read_image", "read_device_code", "read_producers")),
     ("reading GPU code", ("_held_code (wheelfuse/fuse/held_code",)),
     ("editing ELF files", ("_edited (wheelfuse/fuse/preparing",)),
-    ("zip directories, RECORD, METADATA", ("Archive._read_directory", "read_wheel", "statements (wheelfuse")),
+    ("zip directories, RECORD, METADATA", ("Reader.read (wheelfuse", "read_wheel", "statements (wheelfuse")),
     (
         "deciding (the plan, or the rules)",
         ("make_plan", "survey (", "originals_of", "wheelfuse/auditing/rules/", "wheelfuse/auditing/runner"),

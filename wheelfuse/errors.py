@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +27,18 @@ class Problem:
             (*(printable(part) for part in (self.wheel, self.member) if part), printable_lines(self.what))
         )
         return f"{text}\n    {printable_lines(self.todo)}" if self.todo else text
+
+
+_MOST = 100
+"""Problems of one wheel that are told."""
+
+
+def told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems of one wheel, if it has many only the first; the last one then says how many there are more."""
+    if len(problems) <= _MOST:
+        return tuple(problems)
+    more = Problem(f"{len(problems) - _MOST} more problems like these", problems[0].wheel)
+    return (*problems[:_MOST], more)
 
 
 class WheelfuseError(Exception):

@@ -574,6 +574,18 @@ def test_a_damaged_object_is_refused_or_edited_and_can_be_had_back(
     check_damaged(bytes(damaged), containers)
 
 
+def test_symbols_for_debuggers_that_are_said_to_lie_in_moved_containers_are_refused() -> None:
+    data, containers, _ = SUBJECTS["x86-64, few segments"]
+    elf = ELFFile(BytesIO(data))
+    number = next(n for n, section in enumerate(elf.iter_sections()) if section.name == ".symtab")
+    place = elf["e_shoff"] + number * elf["e_shentsize"] + 24
+    inside = elf.get_section_by_name(".nv_fatbin")["sh_offset"] + 2600
+    damaged = data[:place] + struct.pack("<Q", inside) + data[place + 8 :]
+    check_damaged(damaged, containers)
+    with pytest.raises(InvalidInput, match="symbols for debuggers"):
+        outsource(damaged, moves_of(containers), symbol=SYMBOL, carrier=CARRIER, runpath="$ORIGIN")
+
+
 @pytest.mark.parametrize("value", [0x00, 0x01, 0xFF])
 @pytest.mark.parametrize("subject", ["x86-64", "AArch64"])
 def test_any_damaged_byte_of_the_headers_is_refused_or_edited(subject: str, value: int) -> None:
@@ -582,16 +594,22 @@ def test_any_damaged_byte_of_the_headers_is_refused_or_edited(subject: str, valu
         check_damaged(data[:offset] + bytes([value]) + data[offset + 1 :], containers)
 
 
+def moves_of(containers: Sequence[Container]) -> list[Move]:
+    """All of them moved into a file of their own."""
+    carrier = lay_out("EM_X86_64", CARRIER, SYMBOL, [container.size for container in containers])
+    return [Move(container, at) for container, at in zip(containers, carrier.offsets, strict=True)]
+
+
 def check_damaged(data: bytes, containers: Sequence[Container]) -> None:
     """A damaged object is refused, or loaders make of it what they made of it before, and it can be had back."""
-    carrier = lay_out("EM_X86_64", CARRIER, SYMBOL, [container.size for container in containers])
-    moves = [Move(container, at) for container, at in zip(containers, carrier.offsets, strict=True)]
+    moves = moves_of(containers)
     try:
         result = outsource(data, moves, symbol=SYMBOL, carrier=CARRIER, runpath="$ORIGIN")
     except InvalidInput:
         return
     new = b"".join(result.recipe.apply(reading(data)))
     assert len(new) < len(data) + (1 << 16)
+    carrier = lay_out("EM_X86_64", CARRIER, SYMBOL, [container.size for container in containers])
     file = written(carrier, data, containers)
     undo = result.undo.borrowing_from(carrier.section_offset)
     assert b"".join(undo.apply(reading(new), reading(file))) == data

@@ -97,3 +97,12 @@ def test_files_are_told_from_directories_without_making_every_prefix(tmp_path: P
     deep = [Entry(f"{number}/{'d/' * 120}f.py") for number in range(50)]
     path = hostile(tmp_path, *deep, Entry("7/d/d"), Entry("7!d"))
     assert_refused(path, "both a file and the directory of other members", member="7/d/d")
+
+
+def test_of_many_problems_of_a_directory_the_first_are_told(tmp_path: Path) -> None:
+    path = hostile(tmp_path, *(Entry(f"pkg/{n}\x1b") for n in range(1000)))
+    merge, audit = merged(path), audited(path)
+    assert (merge.code, audit.code) == (3, 1)
+    assert merge.text.count("control character") == 100
+    assert "900 more problems like these" in merge.text
+    assert len(audit.text) < 20_000

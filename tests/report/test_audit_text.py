@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import wheelfuse
 from tests.report.audits import (
     CLEAN,
     FINDINGS,
@@ -268,6 +270,15 @@ def test_kinds_have_words() -> None:
         Kind.DISTRIBUTION: "installed distribution of",
     }.items():
         assert any(line.startswith(words) for line in shown(Report((subject(kind=kind),))))
+
+
+def test_of_what_cannot_be_read_nothing_is_said_but_why(tmp_path: Path) -> None:
+    archive = tmp_path / "dist.zip"
+    archive.write_bytes(b"PK\3\4, and no more")
+    lines = shown(wheelfuse.audit(archive))
+    assert lines[1] == "file of 17 B"
+    assert "  not a zip file that can be read" in lines
+    assert not any("CPython" in line for line in lines)
 
 
 @pytest.mark.parametrize("given, text", [

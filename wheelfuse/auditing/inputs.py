@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelfuse.auditing.reading import read_subject, read_wheel_in_zip, wheels_in_zip
-from wheelfuse.auditing.subject import Subject
+from wheelfuse.auditing.subject import Kind, Subject
 from wheelfuse.errors import InvalidInput, JobFailed, Problem, UsageError
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
 from wheelfuse.workers import MOST, processors
@@ -39,6 +39,8 @@ class Input:
     distribution: str = ""
     environment: Environment | None = None
     limits: Limits = DEFAULT_LIMITS
+    refused: tuple[Problem, ...] = ()
+    """Why the zip file that it is cannot be looked into."""
 
     @property
     def size(self) -> int:
@@ -51,6 +53,8 @@ class Input:
             from wheelfuse.auditing.installed import read_installed
 
             return read_installed(self.distribution, self.environment, self.limits)
+        if self.refused:
+            return Subject(self.path, Kind.FILE, unreadable=self.refused, size=self.size)
         if self.member:
             return read_wheel_in_zip(Path(self.path), self.member, threads=threads, limits=self.limits)
         return read_subject(Path(self.path), threads=threads, limits=self.limits)
@@ -108,8 +112,8 @@ def _inputs(given: str, limits: Limits) -> Iterable[Input]:
     if path.suffix == ".zip":
         try:
             members = wheels_in_zip(path, limits)
-        except InvalidInput:
-            return [Input(given)]
+        except InvalidInput as error:
+            return [Input(given, refused=error.problems)]
         return [Input(given, member) for member in members] or [Input(given)]
     return [Input(given)]
 

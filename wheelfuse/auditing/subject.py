@@ -110,6 +110,11 @@ class Subject:
     opens_globally: bool = False
 
     @property
+    def refused(self) -> bool:
+        """Whether nothing at all is known of it, and nothing can be said."""
+        return bool(self.unreadable) and not (self.sizes or self.files or self.name)
+
+    @property
     def requires_python(self) -> str:
         """The value of Requires-Python; empty if there is none, or if it cannot be read (a finding says so)."""
         found = self.metadata.get_all("Requires-Python") if self.metadata else ()
@@ -132,6 +137,8 @@ class Subject:
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """The CPythons that would take this: by tags and Requires-Python; without tags, those whose files are here."""
+        if self.refused:
+            return ()
         if self.only:
             return (self.only,)
         if self.interpreter_tags:

@@ -220,10 +220,12 @@ class _Comparison:
         ):
             if old_table.record.type != SHT_SYMTAB:
                 continue
-            tables = (
+            tables = [
                 read(table.record.offset, table.record.size - table.record.size % SYM.size)
                 for read, table in ((self.read, old_table), (self.read_after, new_table))
-            )
+            ]
+            if len({len(data) for data in tables}) > 1 or len(tables[0]) % SYM.size:  # it is cut off
+                return False
             for old, new in zip(*(map(Sym._make, SYM.iter_unpack(data)) for data in tables), strict=True):
                 if old != new and not self._same_symbol(old, new):
                     return False

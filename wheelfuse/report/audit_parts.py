@@ -212,12 +212,15 @@ def titles(rules: Iterable[Entry]) -> dict[str, str]:
 
 def kind_of(subject: SubjectReport, size: str) -> str:
     """What an input is, in words: ``wheel of 1.2 MiB with 3 shared objects``."""
-    word = {"file": "shared object", "distribution": "installed distribution"}.get(
-        subject.kind.value, subject.kind.value
-    )
+    words = {
+        "file": "shared object" if subject.shared_objects else "file",
+        "distribution": "installed distribution",
+    }
+    word = words.get(subject.kind.value, subject.kind.value)
     of = f" of {size}" if subject.size else ""
     found = count(subject.shared_objects, "shared object") if subject.shared_objects else "no shared object"
-    inside = f" with {found}" if subject.kind.value != "file" else ""
+    looked_into = subject.kind.value != "file" and (subject.shared_objects or subject.answer.targets)
+    inside = f" with {found}" if looked_into else ""
     return f"{word}{of}{inside}"
 
 

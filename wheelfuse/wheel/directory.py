@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.errors import InvalidInput, Problem, told
 from wheelfuse.wheel.layout import (
     CENTRAL_MAGIC,
     EndRecord,
@@ -106,7 +106,7 @@ class Reader:
         if dense := self.limits.too_dense((info.file_size for info in infos), self.size):
             problems.append(self._problem(dense[0], todo=dense[1]))
         if problems:
-            raise InvalidInput(problems)
+            raise InvalidInput(told(problems))
         members, extents = [], []
         read = reading_ahead(self.pread)
         for info in infos:
@@ -121,7 +121,7 @@ class Reader:
         if not problems:
             problems += (self._problem(what, name, _AGAIN) for what, name in strays(extents, end))
         if problems:
-            raise InvalidInput(problems)
+            raise InvalidInput(told(problems))
         directories = tuple(info.filename[:-1] for info in infos if _is_directory(info))
         return Listing(tuple(members), directories, {i.filename: i.extra for i in infos if i.extra})
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from wheelfuse.errors import InvalidInput, Problem
+from wheelfuse.errors import InvalidInput, Problem, told
 from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.directory import Member
 from wheelfuse.wheel.installing import disagreements, parse_scripts, symlink_escapes
@@ -135,7 +135,7 @@ def statements(archive: Archive) -> Statements:
         problems += _metadata_problems(archive, name, f"{dist_info}/METADATA", metadata)
         problems += _requires_python_problems(archive, f"{dist_info}/METADATA", metadata)
     return Statements(
-        name, dist_info, members, record, contents.get("RECORD", b""), wheel_file, metadata, tuple(problems)
+        name, dist_info, members, record, contents.get("RECORD", b""), wheel_file, metadata, told(problems)
     )
 
 
