@@ -29,7 +29,7 @@ class Problem:
         return f"{text}\n    {printable_lines(self.todo)}" if self.todo else text
 
 
-_MOST = 100
+_MOST = 200
 """Problems of one wheel that are told."""
 
 

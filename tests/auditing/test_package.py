@@ -171,8 +171,8 @@ def test_the_order_of_compressed_tag_sets() -> None:
         ({"platform": "linux_x86_64"}, "platform tag linux_x86_64: only manylinux and musllinux are taken"),
         ({"version": "1.0+cu130"}, "local version 1.0+cu130: these are for private indexes (PEP 440)"),
         (
-            {"platform": ".".join(f"manylinux_2_{n}_x86_64" for n in range(17, 27))},
-            "file name of 247 bytes, more than 246",
+            {"version": "1.0.1234", "platform": ".".join(f"manylinux_2_{n}_x86_64" for n in range(17, 27))},
+            "file name of 248 bytes, more than 246",
         ),
         (
             {"others": {"pkg/zeros": 100 << 20}, "size": 1 << 20},
