@@ -70,6 +70,12 @@ def test_what_is_nearly_empty_but_small_is_no_bomb(tmp_path: Path) -> None:
     assert_taken(hostile(tmp_path, Entry("pkg/zeros.bin", bytes(32 * MIB), deflated=True)))
 
 
+def test_what_the_index_would_take_for_a_bomb_is_told_and_written(tmp_path: Path) -> None:
+    done = merged(hostile(tmp_path, Entry("pkg/zeros.bin", bytes(80 * MIB), deflated=True)))
+    assert done.code == 0
+    assert f"warning: {NAME}: packed to less than a fiftieth: the public index takes that for" in done.text
+
+
 def test_a_limit_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inflated: list[int]) -> None:
     monkeypatch.setattr("wheelfuse.wheel.limits.RATIO_COUNTS_FROM", MIB)
     path = hostile(tmp_path, Entry("pkg/zeros.bin", bytes(2 * MIB), deflated=True))

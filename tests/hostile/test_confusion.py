@@ -134,7 +134,9 @@ MEMBERS: list[tuple[str, Entry, str]] = [
 
 @pytest.mark.parametrize("entry, text", [case[1:] for case in MEMBERS], ids=[case[0] for case in MEMBERS])
 def test_a_member_of_two_truths_is_refused(tmp_path: Path, entry: Entry, text: str) -> None:
-    assert_refused(hostile(tmp_path, entry), text)
+    # zipfile gives up on the first, and gaps are told of what follows them.
+    told = "" if text.startswith(("not a zip", "1 bytes before")) else entry.name
+    assert_refused(hostile(tmp_path, entry), text, member=told)
 
 
 WIDE: dict[str, int | bytes] = {"size": BIG, "compressed": BIG, "extra": zip64_field(10, 10), "version": 45}
