@@ -78,6 +78,7 @@ def rename(data: Content, *, soname: str | None = None, needed: Mapping[str, str
     if patch is not None:
         after = read_layout(partial(patch.read, data), patch.size + len(patch.tail))
         _verify(before, after, names)
+        _refuse_two_places(before, patch)
     return patch
 
 
@@ -230,6 +231,16 @@ def _verify(before: Layout, after: Layout, names: _Names) -> None:
     wrong += ["string table"] * (not after.strings.startswith(before.strings))
     if wrong:
         raise InvalidInput(f"tables of the file overlap: other names would damage the {', the '.join(wrong)}")
+
+
+def _refuse_two_places(layout: Layout, patch: Patch) -> None:
+    """No linker has two segments load the same bytes; what is edited for one would change in the other, too."""
+    for edit in patch.edits:
+        places = sum(
+            load.offset < edit.end and edit.offset < load.offset + load.filesz for load in layout.loads
+        )
+        if places > 1:
+            raise InvalidInput(f"{places} segments load the bytes at offset {edit.offset}")
 
 
 def _kept(layout: Layout, without: Phdr | None = None) -> dict[str, object]:
