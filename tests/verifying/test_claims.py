@@ -52,7 +52,6 @@ def test_requirements_depend_on_the_cpython(tmp_path: Path) -> None:
             "old_one; python_version < '3.11'",
             "exact; python_full_version == '3.12.4'",
             "optional; extra == 'test'",
-            "not a requirement",
         )
     )
     claims = read_claims(wheel(tmp_path, {}, metadata_extra=lines))

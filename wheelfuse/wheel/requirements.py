@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
 from wheelfuse.wheel.metadata import Headers
@@ -30,15 +32,31 @@ def read_requirement(text: str) -> Requirement:
     if any('"' in (single or "") for _, single in _LITERAL.findall(text)):
         # packaging below 26.3 writes it within double quotes, as another marker
         raise InvalidRequirement("its marker has double quotes within single ones, which no value has")
-    try:
-        requirement.marker.evaluate(_UNLIKE_A_VERSION)
-    except (ValueError, KeyError) as error:  # packaging below 26.3 has no error of its own for unknown names
-        raise InvalidRequirement(f"its marker cannot be evaluated: {error}") from error
+    if why := _why_meaningless(requirement.marker):
+        raise InvalidRequirement(why)
     return requirement
 
 
+@lru_cache(1 << 12)  # the wheels of a release have the same ones
+def why_refused(text: str) -> str:
+    """Why pip refuses a wheel with this requirement, be it installed with its dependencies or without; or nothing."""
+    try:
+        marker = Requirement(text).marker
+    except InvalidRequirement as error:
+        return str(error).partition("\n")[0]
+    return _why_meaningless(marker) if marker else ""
+
+
+def _why_meaningless(marker: Marker) -> str:
+    try:
+        marker.evaluate(_UNLIKE_A_VERSION)
+    except (ValueError, KeyError) as error:  # packaging below 26.3 has no error of its own for unknown names
+        return f"its marker cannot be evaluated: {error}"
+    return ""
+
+
 def requirements_of(metadata: Headers) -> tuple[Requirement, ...]:
-    """Those that can be read. The others are for the installer to tell, which knows how much it forgives."""
+    """Those that can be read; that there are others is a contradiction of the wheel."""
     return tuple(_readable(metadata))
 
 

@@ -134,6 +134,7 @@ def statements(archive: Archive) -> Statements:
     if metadata is not None:
         problems += _metadata_problems(archive, name, f"{dist_info}/METADATA", metadata)
         problems += _requires_python_problems(archive, f"{dist_info}/METADATA", metadata)
+        problems += _requires_dist_problems(archive, f"{dist_info}/METADATA", metadata)
     return Statements(
         name, dist_info, members, record, contents.get("RECORD", b""), wheel_file, metadata, told(problems)
     )
@@ -234,6 +235,17 @@ def _requires_python_problems(archive: Archive, path: str, metadata: Headers) ->
             read_specifier(header.flat)
         except InvalidInput as error:
             yield from (archive.problem(problem.what, path) for problem in error.problems)
+
+
+def _requires_dist_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
+    found = metadata.get_all("Requires-Dist")
+    if found:  # what parses them takes long to load
+        from wheelfuse.wheel.requirements import why_refused
+    for header in found:
+        if why := why_refused(header.flat):
+            yield archive.problem(
+                f"Requires-Dist {_cut(header.flat)!r}, which pip refuses: {_cut(why)}", path
+            )
 
 
 def _cut(text: str) -> str:
