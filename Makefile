@@ -4,7 +4,7 @@
 # make lint    ruff and mypy
 # make bench   run wheelfuse beside its peers (BENCH_OPTIONS: cases, --times N; see python -m bench --help)
 # make fuzz    try damaged and hostile inputs, drawn and led by coverage (FUZZ_SECONDS=60 for each target; FUZZ_TARGETS)
-# make docs    write docs/rules.md from the rules of the audit
+# make docs    write docs/reference/rules.md from the rules of the audit
 # make clean   remove everything that make wrote
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
 PYTHON ?= python3

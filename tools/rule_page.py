@@ -1,4 +1,4 @@
-"""Writes docs/rules.md, the page of all rules of the audit, from the rules themselves: ``make docs``."""
+"""Writes docs/reference/rules.md, the page of all rules of the audit, from the rules themselves: ``make docs``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wheelfuse.auditing.rules import Entry, entries
 
-PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "rules.md"
 
 FAMILIES = {
     "WF0": "Inputs",

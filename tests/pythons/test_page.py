@@ -26,7 +26,7 @@ from wheelfuse.report.pythons_text import pythons_text
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import Platform
 
-PAGE = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "build.md").read_text(encoding="utf-8")
 PART = PAGE[PAGE.index("## Interpreters") : PAGE.index("\n## Build\n")]
 [WORKFLOW] = re.findall(r"```yaml\n(.*?)```", PART, re.DOTALL)
 REQUIRES = ">=3.11,<3.15"
