@@ -1,0 +1,91 @@
+"""The documentation: each command on it is run, what it shows is what is printed, and its data can be read."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs import given, running
+from tests.docs.pages import DOCS, RUN, Block, blocks, head, names, pattern, steps
+from tests.interpreters import available
+from tests.pipelines.systems import load
+from wheelfuse.target import Target
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PAGES = names()
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+LANGUAGES = RUN | {"c", "cmake", "cpp", "dockerfile", "json", "text", "toml", "yaml"}
+COMMAND = re.compile(
+    r"^( {4}|\t)(\$ )?(wheelfuse|python|pip|uv|cmake|docker|make|auditwheel|twine) ", re.MULTILINE
+)
+
+
+def _with_commands() -> list[object]:
+    return [
+        pytest.param(page, marks=pytest.mark.real if "index" in head(page).get("needs", ()) else ())
+        for page in PAGES
+        if any(block.is_run for block in blocks(page))
+    ]
+
+
+@pytest.mark.parametrize("page", _with_commands())
+def test_the_commands_do_what_the_page_says(page: str, tmp_path: Path) -> None:
+    needed = {Target.parse(name) for name in head(page).get("needs", ()) if name.startswith("cp")}
+    if missing := needed - available().keys():
+        pytest.skip(f"docs/{page} needs {', '.join(map(str, sorted(missing)))}")
+    directory = tmp_path / "page"
+    directory.mkdir()
+    for name in head(page).get("given", ()):
+        given.GIVEN[name](directory)
+    told = [step for block in blocks(page) if block.is_run for step in steps(block)]
+    problems = running.run(told, directory)
+    assert problems == [], f"docs/{page}, " + "\n".join(problems)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_command_is_in_a_block_that_is_run_or_says_why_not(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    outside = re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert COMMAND.findall(outside) == []
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"line {block.line}"
+        assert block.is_run or len(block.marks.get("not run", "a reason, please")) > 10
+        assert set(block.marks) <= {"not run", "exit"}, f"line {block.line}"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b for b in BLOCKS if b.language in ("toml", "yaml", "python")],
+    ids=lambda b: f"{b.page}:{b.line}",
+)
+def test_data_and_code_can_be_read(block: Block) -> None:
+    {"toml": tomllib.loads, "yaml": load, "python": ast.parse}[block.language](block.text)
+
+
+def test_a_page_that_tells_something_else_is_found(tmp_path: Path) -> None:
+    def problems(text: str, exit_: str = "0") -> list[str]:
+        directory = tmp_path / str(len(list(tmp_path.iterdir())))
+        directory.mkdir()
+        return running.run(steps(Block("x.md", 1, "console", text, {"exit": exit_})), directory)
+
+    assert problems("$ echo a b\na b\n$ cd / && pwd\n/\n$ pwd\n/\n") == []
+    assert "not what the page shows" in problems("$ echo a\nb\n")[0]
+    assert "ended with 1, not 0" in problems("$ false\n$ echo a\n")[0]
+    assert "ended with 0, not 3" in problems("$ true\n", "3")[0]
+    assert problems("$ (exit 3)\n", "3") == []
+    assert "the shell ended" in problems("$ exit 0\n$ echo a\n")[0]
+
+
+def test_what_is_left_out_may_be_anything() -> None:
+    assert pattern("a\n...\nb ... c").fullmatch("a\nx\ny\nb z c\n")
+    assert pattern("a\n...\nb").fullmatch("a\nb\n")
+    assert not pattern("a\nb").fullmatch("a\nx\nb\n")
+    assert not pattern("a ... b").fullmatch("a \nx b\n")
