@@ -120,5 +120,7 @@ def pattern(shown: str) -> re.Pattern[str]:
         else:
             words = map(re.escape, line.rstrip().split("..."))
             text = r"[^\n]*?".join(words)
-            parts.append(re.sub(r"\d+(?=\\ rules\\ on\\ )", r"\\d+", text) + r"\n")  # a new rule changes no page
+            parts.append(
+                re.sub(r"\d+(?=\\ rules\\ on\\ )", r"\\d+", text) + r"\n"
+            )  # a new rule changes no page
     return re.compile("".join(parts))

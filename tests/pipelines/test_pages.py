@@ -16,7 +16,7 @@ from tests.wheels import wheelfuse
 from wheelfuse.cli.ci import command
 
 PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
-CALLS = re.findall(r"^    wheelfuse (ci .*)$", PAGE, re.MULTILINE)
+CALLS = re.findall(r"^wheelfuse (ci .*)$", PAGE, re.MULTILINE)
 WORKFLOW, CONFIGURATION = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
