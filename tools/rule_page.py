@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from wheelfuse.auditing.rules import Entry, entries
+from wheelfuse.auditing.rules import Entry
 
 FAMILIES = {
     "WF0": "Inputs",

@@ -78,18 +78,23 @@ def regex(directory: Path) -> None:
         shutil.copy(path, directory)
 
 
-def kiwisolver(directory: Path) -> None:
-    """A release on the index, in wheelhouse/."""
-    (directory / "wheelhouse").mkdir()
-    for path in brought(*pins("projects", "kiwisolver")):
-        shutil.copy(path, directory / "wheelhouse")
+def release(name: str) -> Callable[[Path], None]:
+    """A release on the index, the wheels for builds with the GIL, in a directory of its name."""
+
+    def given(directory: Path) -> None:
+        (directory / name).mkdir()
+        for path in brought(*(pin for pin in pins("projects", name) if not pin.tags[1].endswith("t"))):
+            shutil.copy(path, directory / name)
+
+    return given
 
 
 GIVEN: dict[str, Callable[[Path], None]] = {
     "artifacts": artifacts,
+    "cffi": release("cffi"),
     "environment": environment,
     "fake-abi3": fake_abi3,
-    "kiwisolver": kiwisolver,
+    "kiwisolver": release("kiwisolver"),
     "matrix": matrix,
     "project": project,
     "regex": regex,

@@ -6,6 +6,10 @@ A mark is a comment on the lines above a block:
     the block is not run here, and why
 ``<!-- exit: 4 -->``
     the exit status that its commands end with, in place of 0
+``<!-- written by: ci github -->``
+    the lines stand so in what this command writes
+``<!-- schema: github-workflows -->``
+    the published schema of this name admits the document
 
 and in the head of a page:
 
@@ -44,7 +48,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return self.language in RUN and "not run" not in self.marks
+        return self.language in RUN and not {"not run", "written by"} & self.marks.keys()
 
 
 @dataclass(frozen=True)

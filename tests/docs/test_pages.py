@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ import pytest
 from tests.docs import given, running
 from tests.docs.pages import DOCS, RUN, Block, blocks, head, names, pattern, steps
 from tests.interpreters import available
-from tests.pipelines.systems import load
+from tests.pipelines.machine import ROOT
+from tests.pipelines.systems import load, refused, with_publishing
+from tests.wheels import wheelfuse
+from wheelfuse.pipelines import github
 from wheelfuse.target import Target
 
 if sys.version_info >= (3, 11):
@@ -26,6 +30,10 @@ LANGUAGES = RUN | {"c", "cmake", "cpp", "dockerfile", "json", "text", "toml", "y
 COMMAND = re.compile(
     r"^( {4}|\t)(\$ )?(wheelfuse|python|pip|uv|cmake|docker|make|auditwheel|twine) ", re.MULTILINE
 )
+
+
+def _place(block: Block) -> str:
+    return f"{block.page}:{block.line}"
 
 
 def _with_commands() -> list[object]:
@@ -57,8 +65,8 @@ def test_each_command_is_in_a_block_that_is_run_or_says_why_not(page: str) -> No
     assert COMMAND.findall(outside) == []
     for block in blocks(page):
         assert block.language in LANGUAGES, f"line {block.line}"
-        assert block.is_run or len(block.marks.get("not run", "a reason, please")) > 10
-        assert set(block.marks) <= {"not run", "exit"}, f"line {block.line}"
+        assert len(block.marks.get("not run", "some reason")) > 10, "a reason, please"
+        assert set(block.marks) <= {"not run", "exit", "written by", "schema"}, f"line {block.line}"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,34 @@ def test_each_command_is_in_a_block_that_is_run_or_says_why_not(page: str) -> No
 )
 def test_data_and_code_can_be_read(block: Block) -> None:
     {"toml": tomllib.loads, "yaml": load, "python": ast.parse}[block.language](block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if "written by" in b.marks], ids=_place)
+def test_parts_of_pipelines_are_what_is_written(block: Block, tmp_path: Path) -> None:
+    given.matrix(tmp_path)
+    done = wheelfuse(*block.marks["written by"].split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written, lines = with_publishing(done.stdout).splitlines(), block.text.splitlines()
+    windows = ("\n".join(written[at : at + len(lines)]) for at in range(len(written)))
+    assert block.text.rstrip("\n") in map(textwrap.dedent, windows)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if "schema" in b.marks], ids=_place)
+def test_whole_documents_are_admitted_by_their_schema(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(block.text)
+    assert refused(block.marks["schema"], file) == ""
+
+
+def test_actions_have_the_versions_that_pipelines_have() -> None:
+    action = re.compile(r"uses: ([\w-]+/[\w/-]+)@([\w.]+)")
+    ours = [github.__file__, ROOT / "action.yml"]
+    known = dict(pair for file in ours for pair in action.findall(Path(file).read_text(encoding="utf-8")))
+    told = {(block.page, *pair) for block in BLOCKS for pair in action.findall(block.text)}
+    assert told
+    assert [
+        (page, name, version) for page, name, version in told if known.get(name, version) != version
+    ] == []
 
 
 def test_a_page_that_tells_something_else_is_found(tmp_path: Path) -> None:

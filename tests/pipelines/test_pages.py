@@ -17,7 +17,13 @@ from wheelfuse.cli.ci import command
 
 PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
 CALLS = re.findall(r"^wheelfuse (ci .*)$", PAGE, re.MULTILINE)
-WORKFLOW, CONFIGURATION = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+ACTION = (
+    (ROOT / "docs" / "how-to" / "github-actions.md")
+    .read_text(encoding="utf-8")
+    .partition("\n## The action")[2]
+)
+[WORKFLOW] = re.findall(r"```yaml\n(.*?)```", ACTION, re.DOTALL)
+[CONFIGURATION] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("call", CALLS)
