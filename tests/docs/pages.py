@@ -6,6 +6,8 @@ A mark is a comment on the lines above a block:
     the block is not run here, and why
 ``<!-- exit: 4 -->``
     the exit status that its commands end with, in place of 0
+``<!-- varies: numbers -->``
+    sizes, times and versions in what it prints are those of one run; so are the columns that they stand in
 ``<!-- written by: ci github -->``
     the lines stand so in what this command writes
 ``<!-- schema: github-workflows -->``
@@ -59,6 +61,7 @@ class Step:
     command: str
     shown: str | None
     status: int
+    numbers_vary: bool = False
 
 
 def names() -> list[str]:
@@ -100,31 +103,37 @@ def steps(block: Block) -> list[Step]:
     if block.language == "console":
         parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
         assert not parts[0], f"{block.page}:{block.line}: a console begins with a prompt"
-        return [_prompted(part, block.line, status) for part in parts[1:]]
+        return [_prompted(part, block.line, status, "varies" in block.marks) for part in parts[1:]]
     command = block.text
     if block.language == "python":
         command = f"python - <<'END_OF_PAGE'\n{block.text}END_OF_PAGE\n"
     return [Step(block.line, command, None, status)]
 
 
-def _prompted(part: str, line: int, status: int) -> Step:
+def _prompted(part: str, line: int, status: int, numbers_vary: bool) -> Step:
     command, _, shown = part.partition("\n")
-    while command.endswith("\\"):
+    while command.endswith("\\") or shown.startswith("> "):
         more, _, shown = shown.partition("\n")
         command = f"{command}\n{more.removeprefix('> ')}"
-    return Step(line, command + "\n", shown if shown.strip() else None, status)
+    return Step(line, command + "\n", shown if shown.strip() else None, status, numbers_vary)
 
 
-def pattern(shown: str) -> re.Pattern[str]:
-    """What is shown, as a pattern of what is printed: ``...`` stands for any text, alone in a line for any lines."""
+def pattern(shown: str, *, numbers_vary: bool = False) -> re.Pattern[str]:
+    """What is shown, as a pattern of what is printed: three dots or more stand for any text, alone in a line for any
+    lines. How many rules there are may always differ, since a new rule changes no page."""
     parts = []
     for line in shown.strip("\n").split("\n"):
         if line.strip() == "...":
             parts.append(r"(?:.*\n)*?")
         else:
-            words = map(re.escape, line.rstrip().split("..."))
-            text = r"[^\n]*?".join(words)
-            parts.append(
-                re.sub(r"\d+(?=\\ rules\\ on\\ )", r"\\d+", text) + r"\n"
-            )  # a new rule changes no page
+            words = (_words(word, numbers_vary) for word in re.split(r"\.{3,}", line.rstrip()))
+            parts.append(r"[^\n]*?".join(words) + r"\n")
     return re.compile("".join(parts))
+
+
+def _words(text: str, numbers_vary: bool) -> str:
+    text = re.sub(r"\d+(?=\\ rules\\ on\\ )", r"\\d+", re.escape(text))
+    if numbers_vary:
+        text = re.sub(r"(?<![\w\\.-])\d+(?:\\\.\d+)*|(?<=manylinux_)\d+_\d+", r"\\d[\\d._]*", text)
+        text = re.sub(r"(?:\\ )+", " +", text)
+    return text

@@ -57,6 +57,6 @@ def _held(step: Step, printed: str, status: int) -> str:
     if status != step.status:
         return f"{where}\nended with {status}, not {step.status}, and printed:\n{printed}"
     text = "\n".join(line.rstrip() for line in printed.strip("\n").split("\n")) + "\n"
-    if step.shown is not None and not pattern(step.shown).fullmatch(text):
+    if step.shown is not None and not pattern(step.shown, numbers_vary=step.numbers_vary).fullmatch(text):
         return f"{where}\nprinted:\n{printed}\nwhich is not what the page shows:\n{step.shown}"
     return ""
