@@ -18,7 +18,7 @@ TIME_LIMIT = 600
 
 
 def run(steps: Sequence[Step], directory: Path) -> list[str]:
-    """What went otherwise than the page says, for each step at most one text. After the first the rest is not run."""
+    """What went otherwise than the page says, for each step at most one text. A wrong exit status is the end."""
     script = "trap 'failed=$?' ERR\n" + "".join(map(_wrapped, steps))
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-s"], input=script, cwd=directory, env=_environment(directory),
