@@ -33,7 +33,9 @@ def test_each_explanation_is_one(entry: Entry) -> None:
     assert len(entry.explanation.split()) >= 15, "too short to help anybody"
     assert entry.rule.code.startswith("WF0") or "https://" in entry.explanation, "names no source"
     for example in ("\n\n- Reported: ", "\n- Not reported: "):
-        assert entry.explanation.count(example) == 1, f"lacks the line {example.strip()!r}, which is an example"
+        assert entry.explanation.count(example) == 1, (
+            f"lacks the line {example.strip()!r}, which is an example"
+        )
 
 
 def test_a_table_of_rules_at_two_widths() -> None:
