@@ -4,7 +4,8 @@
 # make lint    ruff and mypy
 # make bench   run wheelfuse beside its peers (BENCH_OPTIONS: cases, --times N; see python -m bench --help)
 # make fuzz    try damaged and hostile inputs, drawn and led by coverage (FUZZ_SECONDS=60 for each target; FUZZ_TARGETS)
-# make docs    write docs/rules.md from the rules of the audit
+# make docs    write the pages of docs/reference that come from the code: commands, rules, JSON, Python API
+# make site    write the documentation as a site to site/
 # make clean   remove everything that make wrote
 # Each target sets up what it needs in .venv; PYTHON chooses the CPython (3.10 or newer) that .venv is made with.
 PYTHON ?= python3
@@ -13,7 +14,7 @@ FUZZ_SECONDS ?= 60
 comma := ,
 CUDA = $(if $(shell command -v nvcc),,$(comma)cuda)
 
-.PHONY: demo demo-cuda test lint bench fuzz docs clean
+.PHONY: demo demo-cuda test lint bench fuzz docs site clean
 
 demo: $(VENV)/.ready-for-demo
 	@$(VENV)/bin/python -m tools.demo
@@ -37,7 +38,11 @@ fuzz: $(VENV)/.ready-for-fuzz
 	$(VENV)/bin/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS); drawn=$$?; wait $$! && exit $$drawn
 
 docs: $(VENV)/.ready-for-demo
-	@$(VENV)/bin/python -m tools.rule_page
+	@$(VENV)/bin/python -m tools.pages
+
+site: $(VENV)/.ready-for-test
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo site/index.html
 
 $(VENV)/.ready-for-demo: pyproject.toml tools/set-up.sh
 	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[build]'
@@ -48,7 +53,7 @@ $(VENV)/.ready-for-cuda: $(VENV)/.ready-for-demo
 	@touch $@
 
 $(VENV)/.ready-for-test: pyproject.toml tools/set-up.sh
-	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test,bench]'
+	@tools/set-up.sh '$(PYTHON)' $(VENV) --editable '.[test,bench,docs]'
 	@touch $@ $(VENV)/.ready-for-demo
 
 $(VENV)/.ready-for-fuzz: $(VENV)/.ready-for-test
@@ -56,5 +61,5 @@ $(VENV)/.ready-for-fuzz: $(VENV)/.ready-for-test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find wheelfuse tests fixtures tools bench fuzz -name __pycache__ -type d -prune -exec rm -rf {} +

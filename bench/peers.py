@@ -2,7 +2,7 @@
 
 ``python -m bench.peers [INPUT…]`` prints, for each input and tool, the exit code, the seconds, and what it says in
 the one question that it answers, beside the answer of wheelfuse; a line that begins with ``*`` is a difference.
-docs/audit.md explains them. The tools run as programs, in the versions below, in environments of their own that uv
+docs/comparison.md explains them. The tools run as programs, in the versions below, in environments of their own that uv
 makes; wheels are those of the section ``[audit.peers]`` of tests/real/pins.toml and a few that are made here. Times
 are the best of ``--times`` runs (default 3), starting of the interpreter included.
 """

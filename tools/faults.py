@@ -1,6 +1,6 @@
 """Kills merges at random instants, and lets every single call of the system fail: ``python -m tools.faults --help``.
 
-What it found is in docs/reliability.md. The tests in tests/faults do the same, shorter.
+What it found is in docs/explanation/reliability.md. The tests in tests/faults do the same, shorter.
 """
 
 from __future__ import annotations

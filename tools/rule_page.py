@@ -1,14 +1,11 @@
-"""Writes docs/rules.md, the page of all rules of the audit, from the rules themselves: ``make docs``."""
+"""The page of all rules of the audit, from the rules themselves: docs/reference/rules.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from pathlib import Path
 
-from wheelfuse.auditing.rules import Entry, entries
-
-PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
+from wheelfuse.auditing.rules import Entry
 
 FAMILIES = {
     "WF0": "Inputs",
@@ -51,9 +48,3 @@ def _section(entry: Entry) -> str:
     rule = entry.rule
     head = f'<a id="{rule.code.lower()}"></a>\n### {rule.code} {rule.name} ({rule.severity})'
     return f"{head}\n\n**{rule.title}.**\n\n{entry.explanation}"
-
-
-if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(entries()), encoding="utf-8")
-    print(PAGE)

@@ -83,6 +83,6 @@ def test_a_warning_goes_to_stderr(good: Path, tmp_path: Path) -> None:
 
 
 def test_every_option_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "verify.md").read_text(encoding="utf-8")
     options = {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
     assert {name for name in options if f"`{name}" not in text} == set()

@@ -14,7 +14,7 @@ from tests.pipelines.machine import EXAMPLE, ROOT, Machine
 from wheelfuse.pipelines.project import IMAGE, WHEELFUSE
 from wheelfuse.pipelines.steps import BUILT, DIST, WHEELHOUSE
 
-PAGE = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "docker.md").read_text(encoding="utf-8")
 [DOCKERFILE] = re.findall(r"```dockerfile\n(.*?)```", PAGE, re.DOTALL)
 
 

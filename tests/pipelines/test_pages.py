@@ -15,9 +15,15 @@ from tests.pipelines.systems import load, refused
 from tests.wheels import wheelfuse
 from wheelfuse.cli.ci import command
 
-PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
-CALLS = re.findall(r"^    wheelfuse (ci .*)$", PAGE, re.MULTILINE)
-WORKFLOW, CONFIGURATION = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
+CALLS = re.findall(r"^wheelfuse (ci .*)$", PAGE, re.MULTILINE)
+ACTION = (
+    (ROOT / "docs" / "how-to" / "github-actions.md")
+    .read_text(encoding="utf-8")
+    .partition("\n## The action")[2]
+)
+[WORKFLOW] = re.findall(r"```yaml\n(.*?)```", ACTION, re.DOTALL)
+[CONFIGURATION] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("call", CALLS)

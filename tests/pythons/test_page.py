@@ -8,11 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import blocks
 from tests.fuse.merging import command
 from tests.pipelines.machine import ROOT
 from tests.pipelines.systems import load, refused
@@ -26,7 +26,7 @@ from wheelfuse.report.pythons_text import pythons_text
 from wheelfuse.target import Target
 from wheelfuse.wheel.name import Platform
 
-PAGE = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "build.md").read_text(encoding="utf-8")
 PART = PAGE[PAGE.index("## Interpreters") : PAGE.index("\n## Build\n")]
 [WORKFLOW] = re.findall(r"```yaml\n(.*?)```", PART, re.DOTALL)
 REQUIRES = ">=3.11,<3.15"
@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("call", re.findall(r"^    wheelfuse (pythons[^>&\n]*)", PART, re.MULTILINE))
+@pytest.mark.parametrize("call", re.findall(r"^wheelfuse (pythons[^>&\n]*)", PART, re.MULTILINE))
 def test_each_call_works(call: str, project: Path) -> None:
     done = wheelfuse(*shlex.split(call, comments=True), cwd=project)
     assert done.returncode == 0, done.stderr
@@ -55,10 +55,8 @@ def test_all_options_formats_and_keys_are_told() -> None:
 
 
 def test_the_text_is_what_is_printed() -> None:
-    [_, shown] = re.findall(r"(?:^    .*\n|^\n)+", PART[: PART.index("### Which CPythons")], re.MULTILINE)[
-        -2:
-    ]
-    call, *lines = textwrap.dedent(shown).strip().splitlines()
+    [shown] = [block for block in blocks("how-to/build.md") if block.text.startswith("$ wheelfuse pythons")]
+    call, *lines = shown.text.rstrip().splitlines()
     assert call == "$ wheelfuse pythons --include 3.14t"
     found = [interpreter(*line.split()) for line in lines if len(line.split()) == 4]
     bare = Path("/usr/bin/python3.13")

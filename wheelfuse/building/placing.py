@@ -1,8 +1,8 @@
 """Several jobs, each with a copy of the sources of its own, that all see it under one path.
 
 Backends write into the source tree, so jobs that run at a time need copies. But nvcc and debug information put the
-path of a source file into what they make (docs/device-code.md), so copies under different paths give different files.
-Linux gives each job its own view: in a mount namespace, its copy lies over the common path.
+path of a source file into what they make (docs/explanation/device-code.md), so copies under different paths give
+different files. Linux gives each job its own view: in a mount namespace, its copy lies over the common path.
 """
 
 from __future__ import annotations

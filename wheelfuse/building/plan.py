@@ -139,7 +139,7 @@ def make_plan(
     if setup.placing is Placing.APART and source.has_device_code:
         notes += (
             "GPU code may differ from job to job, since this machine cannot show all jobs the sources at one path; "
-            "--jobs 1 does (docs/build.md)",
+            "--jobs 1 does (docs/how-to/build.md)",
         )
     return Plan(project, source, options, setup, pythons, jobs, notes)
 

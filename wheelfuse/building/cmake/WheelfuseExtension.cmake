@@ -1,4 +1,4 @@
-# Extension modules for one CPython, or for several within one build. docs/cmake.md tells how to use it.
+# Extension modules for one CPython, or for several within one build. docs/how-to/cmake.md tells how to use it.
 #
 #   wheelfuse_enable_cuda([OPTIONAL])
 #   wheelfuse_add_extension(TARGET <name> SOURCES <file>...

@@ -4,6 +4,9 @@ It is what -g leaves behind, and some CPythons have -g in the flags that setupto
 stores it. A wheel with files for several CPythons has it several times. It is for information, and a warning where more
 than half of all bytes, and more than 32 MiB, are debug information.
 
+- Reported: a module of 10 MiB, 8 MiB of them ``.debug_info`` and the like.
+- Not reported: the module after ``strip -g``.
+
 How to fix it: strip the files before the wheel is packed, with ``strip -g`` (``auditwheel repair --strip`` strips all),
 or link with -Wl,--strip-debug. Keep the unstripped files if you need to debug crashes of users.
 strip: https://man7.org/linux/man-pages/man1/strip.1.html

@@ -4,6 +4,9 @@ An extension module has to export its init function alone. Others are an interfa
 if they differ between the builds of one release, what links them or looks them up works under one Python only. Names
 that compilers make are not compared: those of C++, of which inlining decides, and hashes in the names of internals.
 
+- Reported: ``foo_version`` exported by the file for 3.11, and not by that for 3.12.
+- Not reported: the init function alone exported by both.
+
 How to fix it: compile with -fvisibility=hidden, or list what is to be exported in a version script.
 Visibility: https://gcc.gnu.org/wiki/Visibility
 """

@@ -5,6 +5,9 @@ Modules share types (arguments, return values, base classes, exceptions) only if
 otherwise a function rejects an object of the other module: "incompatible function arguments". Modules that have no
 types in common can live with it.
 
+- Reported: ``pkg/_a`` made with pybind11 2.13 beside ``pkg/_b`` made with 3.1.
+- Not reported: both made with 3.1.
+
 How to fix it: build all modules of the package with one version of pybind11 or nanobind and one compiler.
 pybind11: https://pybind11.readthedocs.io/en/stable/advanced/classes.html#module-local-class-bindings
 nanobind: https://nanobind.readthedocs.io/en/latest/faq.html#how-can-i-avoid-conflicts-with-other-projects-using-nanobind

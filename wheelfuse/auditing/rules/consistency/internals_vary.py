@@ -5,6 +5,9 @@ Where it differs between the builds of one release, other packages can share typ
 not under another, and behaviour differs as the versions of the tool do. That pybind11 2.11 to 2.13 say v4 before
 Python 3.12 and v5 since, and that nanobind adds "stable" for the stable ABI, is normal and not reported.
 
+- Reported: the file for 3.11 made with pybind11 3.0, and that for 3.12 with 3.1.
+- Not reported: both made with 3.1.
+
 How to fix it: pin the version in build-system.requires, and build all wheels in one image.
 pybind11: https://pybind11.readthedocs.io/en/stable/advanced/misc.html
 """

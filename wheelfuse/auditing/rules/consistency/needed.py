@@ -5,6 +5,9 @@ library that was to be linked statically is dynamic in one of them. It then fail
 one Python. Libraries of the C and C++ run time are not compared: glibc 2.34 took libpthread and others into libc, and
 which of them are linked depends on the build image alone. Nor are the hashes that auditwheel puts into file names.
 
+- Reported: ``libjpeg.so.62`` needed by the file for 3.11, and not by that for 3.12.
+- Not reported: the same libraries needed by both.
+
 How to fix it: build all wheels in one image, and let the build fail if an optional library is not found.
 DT_NEEDED: https://man7.org/linux/man-pages/man8/ld.so.8.html
 """

@@ -4,6 +4,9 @@ The files of one module for several CPythons differ by a few percent. One that i
 from something else: without optimisation, without a feature, with libraries linked statically, without the code for
 some GPUs. Debug information is not counted; WF807 is about it.
 
+- Reported: modules of 2.1, 2.1 and 4.5 MiB for 3.11, 3.12 and 3.13.
+- Not reported: modules of 2.1, 2.1 and 2.2 MiB.
+
 How to fix it: compare the logs of the build jobs; the other rules on consistency may tell what differs.
 ``size -A FILE`` shows which section is the larger: https://man7.org/linux/man-pages/man1/size.1.html
 """

@@ -4,6 +4,9 @@ The files of one release are meant to be the same but for the Python version. Wh
 generator leaves its version in what it makes, a difference shows that build jobs ran in different images or did not pin
 their tools, and behaviour may differ. This is for information; pybind11 and nanobind have a rule of their own, WF802.
 
+- Reported: the file for 3.11 compiled by GCC 13, and that for 3.12 by GCC 14.
+- Not reported: both compiled by GCC 14.
+
 How to fix it: build all wheels in one image, and pin the tools in build-system.requires.
 build-system.requires: https://packaging.python.org/en/latest/specifications/pyproject-toml/
 """

@@ -4,6 +4,9 @@ A matrix build that lost one job, or a file for one CPython inside a wheel tagge
 fails on those CPythons alone; worse, a package that catches the ImportError silently falls back to something slower.
 Free-threaded builds count like all others. CPythons without a file for any module at all are told of by another rule.
 
+- Reported: a wheel for cp311 and cp312 with ``pkg/_a`` for both, and ``pkg/_b`` for cpython-311 alone.
+- Not reported: both modules for both, or tags for cp311 alone.
+
 How to fix it: build the module for the CPythons that lack it, or narrow tags or Requires-Python so that they do not
 install the wheel.
 How import looks for files: https://docs.python.org/3/library/importlib.html#importlib.machinery.EXTENSION_SUFFIXES

@@ -4,6 +4,9 @@ Nothing can then be said about coverage, and that must not pass for "all is ther
 quietly looks just like this. If libraries are opened by name (ctypes, cffi, torch.ops.load_library) or programs are
 packed, the wheel is fine, and a tag such as py3-none-manylinux_2_28_x86_64 says so to installers.
 
+- Reported: ``pkg-1.0-cp312-cp312-manylinux_2_28_x86_64.whl`` with Python files alone.
+- Not reported: ``pkg-1.0-py3-none-any.whl`` with them.
+
 How to fix it: if there should be extension modules, look at the build log; optional extensions
 (``Extension(optional=True)``) fail in silence. If not, tag the wheel py3-none-<platform>, or py3-none-any.
 The tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/

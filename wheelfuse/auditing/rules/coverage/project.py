@@ -5,6 +5,9 @@ released CPython from 3.10 on that it lets in must be able to install one of the
 module in it. It fails closed: a wheel that was not given does not count. Wheels for different machines are looked at
 apart. What is installed already can only be asked about the CPythons that its own tags let in.
 
+- Reported: ``--project`` with ``requires-python = ">=3.11"`` and wheels for cp311 and cp313, but none for cp312.
+- Not reported: a wheel for each released CPython from 3.11 on, or one fused wheel for all of them.
+
 How to fix it: build the missing wheels, name them all on the command line, or narrow requires-python.
 The field: https://packaging.python.org/en/latest/specifications/pyproject-toml/#requires-python
 """

@@ -4,6 +4,9 @@ Installers go by the wheel. If it says more than the project does, users of a CP
 it says less, users of a CPython that is promised get an older release. The wheel was made from another version of
 pyproject.toml, or its METADATA was edited.
 
+- Reported: ``Requires-Python: >=3.9`` in METADATA, ``requires-python = ">=3.10"`` in pyproject.toml.
+- Not reported: the same specifier in both.
+
 How to fix it: build the wheel again from the project as it is now.
 The field: https://packaging.python.org/en/latest/specifications/core-metadata/#requires-python
 """

@@ -4,6 +4,9 @@ Its suffix names a CPython that the tags do not let in, or that Requires-Python 
 module comes before it for all of them. Mostly it was left over in a build directory that served two builds, so it is
 old as well as useless, and it costs every user its bytes.
 
+- Reported: ``pkg/_C.cpython-310-x86_64-linux-gnu.so`` in a wheel tagged cp312-cp312.
+- Not reported: that wheel with the file for cpython-312 alone.
+
 How to fix it: build in a clean directory, or widen the tags if the file is meant to be used.
 The suffixes: https://docs.python.org/3/library/importlib.html#importlib.machinery.EXTENSION_SUFFIXES
 """

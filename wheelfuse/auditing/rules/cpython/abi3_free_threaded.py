@@ -4,6 +4,9 @@ abi3 fixes the layout of objects as builds with the GIL have it. 3.13t and 3.14t
 extension suffix, find the file, and fail with SystemError; 3.15t does not look at it at all, and takes ``.abi3t.so``
 (PEP 803) only. The tag ``cp39-abi3`` keeps free-threaded builds out; ``py3-none`` does not.
 
+- Reported: ``pkg-1.0-py3-none-manylinux_2_28_x86_64.whl`` with ``pkg/_C.abi3.so`` alone.
+- Not reported: the file in ``pkg-1.0-cp39-abi3-manylinux_2_28_x86_64.whl``, which no free-threaded CPython installs.
+
 How to fix it: tag the wheel cp3X-abi3, or add files for the free-threaded builds (cp314t, or abi3t from 3.15 on).
 Free threading: https://docs.python.org/3/howto/free-threading-extensions.html
 """

@@ -5,6 +5,9 @@ that never was in it was compiled without. Such a file works on the CPython that
 missing symbol at best, or with wrong struct layouts and a crash, since the full API inlines those. Naming a pybind11
 module ``_C.abi3.so`` is the classic case: pybind11 has no limited-API mode.
 
+- Reported: ``_C.abi3.so`` that needs ``_PyType_Lookup``, which is in no limited API.
+- Not reported: ``_C.abi3.so`` that was compiled with ``-DPy_LIMITED_API=0x030a0000``.
+
 How to fix it: define Py_LIMITED_API for real and port the code (nanobind, Cython and PyO3 have a mode for it;
 ``wheelfuse audit --road-to-abi3`` lists what is in the way), or build one file for each CPython, with its suffix.
 The stable ABI: https://docs.python.org/3/c-api/stable.html

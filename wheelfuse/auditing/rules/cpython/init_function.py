@@ -5,6 +5,9 @@ and from 3.15 on for ``PyModExport__x`` (PEP 793) first. Another name means that
 A file with the export hook alone fails before 3.15. Without any entry point the file can only be opened by name, as
 torch.ops.load_library and ctypes do; that is a note, or a warning if the file uses CPython and so looks like a module.
 
+- Reported: ``_fast.cpython-312-x86_64-linux-gnu.so`` that defines ``PyInit__slow`` and no other.
+- Not reported: the file that defines ``PyInit__fast``.
+
 How to fix it: keep the name that the file was built under, or build it under the new one.
 The protocol: https://docs.python.org/3/c-api/extension-modules.html
 """

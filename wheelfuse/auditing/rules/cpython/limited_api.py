@@ -5,6 +5,10 @@ function that joined the limited API later is not there, or not promised to be t
 lowest tag that would be true is named. If Requires-Python keeps those versions out anyway, it is only a note. For
 ``abi3t`` (PEP 803) the limited API of 3.15 is the first.
 
+- Reported: ``pkg-1.0-cp39-abi3-manylinux_2_28_x86_64.whl`` whose module needs ``PyType_GetName``, of the limited API of
+  3.11.
+- Not reported: the same module in ``pkg-1.0-cp311-abi3-manylinux_2_28_x86_64.whl``.
+
 How to fix it: build with ``Py_LIMITED_API`` set to the version of the tag (0x03090000), or state the tag that is true.
 The list: https://docs.python.org/3/c-api/stable.html#contents-of-limited-api
 """

@@ -6,6 +6,9 @@ would load it here. The table of exports was read from release builds of 3.8 to 
 What libraries of the same input define is subtracted. The typical cause is a file built for one CPython and renamed,
 or built with the headers of another one.
 
+- Reported: ``_C.cpython-313-x86_64-linux-gnu.so`` that needs ``_PyThreadState_UncheckedGet``, which 3.13 took away.
+- Not reported: the module, compiled with the headers of 3.13, which needs ``PyThreadState_GetUnchecked``.
+
 How to fix it: build the file again for the CPython that loads it, and never rename modules.
 The promises of the C API: https://docs.python.org/3/c-api/stable.html
 """

@@ -5,6 +5,9 @@ module and one abi3 file for all, and what breaks when a new CPython comes. Most
 tools bring them in (pybind11 always needs ``_PyObject_GetDictPtr`` and ``_PyType_Lookup``), which is told where the
 file bears the mark of the tool. Public names outside the limited API are listed beside.
 
+- Reported: a module of pybind11 for cpython-312, which needs ``_PyType_Lookup``.
+- Not reported: one of nanobind for the limited API, which needs public functions alone.
+
 How to fix it: nothing has to be. ``wheelfuse audit --road-to-abi3`` shows the way to one file.
 The limited API: https://docs.python.org/3/c-api/stable.html
 """

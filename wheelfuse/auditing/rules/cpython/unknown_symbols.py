@@ -4,6 +4,9 @@ The table holds release builds of 3.8 to 3.15. Public names do not appear within
 one cannot be loaded: an error. Micro releases do add private names, and builds with unusual options have some, so an
 unknown private one is a warning, and so is a name that some other library could define.
 
+- Reported: a module that needs ``PyList_Make``.
+- Not reported: a module that needs ``PyList_New``.
+
 How to fix it: look where the symbol comes from (``nm -D``). If another library defines it, link that library, so
 that DT_NEEDED names it; if it is an internal function of CPython, use a public one.
 The C API: https://docs.python.org/3/c-api/index.html

@@ -5,6 +5,9 @@ file named for musl in a manylinux wheel is never found; a file whose header nam
 refused by the loader ("wrong ELF class", "cannot open shared object file"). It happens in cross builds, where the
 suffix of the build machine is used. Before 3.11, builds on musl called themselves gnu, too.
 
+- Reported: ``_C.cpython-312-aarch64-linux-gnu.so`` whose ELF header says x86-64.
+- Not reported: ``_C.cpython-312-x86_64-linux-gnu.so`` with that header.
+
 How to fix it: build on the right machine, or set the suffix of the target (``EXT_SUFFIX``) in cross builds.
 The suffixes: https://docs.python.org/3/library/sysconfig.html
 """

@@ -5,6 +5,9 @@ Each CPython gets a file of its own, and these are often built by jobs that have
 package works under one Python and fails under another on the same machine, with "no kernel image is available for
 execution on the device". Wheels of one release are compared with each other, too, if they are audited together.
 
+- Reported: machine code for sm_80 and sm_90 in the file for 3.11, and for sm_80 alone in that for 3.12.
+- Not reported: machine code for sm_80 and sm_90 in both.
+
 How to fix it: build all of them for one list of architectures. Device code does not depend on the Python version.
 GPU architectures: https://docs.nvidia.com/cuda/cuda-compiler-driver-nvcc/index.html#gpu-feature-list
 """

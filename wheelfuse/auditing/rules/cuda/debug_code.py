@@ -4,6 +4,9 @@ Such kernels are many times slower and larger, and use more registers and memory
 of CMake or an environment variable with flags slips into a release build. Line information alone (-lineinfo), which
 profilers use, costs nothing at run time and is not reported.
 
+- Reported: kernels compiled by ``nvcc -G``.
+- Not reported: kernels compiled by ``nvcc -O3 -lineinfo``.
+
 How to fix it: build without -G (--device-debug).
 nvcc: https://docs.nvidia.com/cuda/cuda-compiler-driver-nvcc/index.html#device-debug-g
 """

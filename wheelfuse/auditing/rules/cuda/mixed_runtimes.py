@@ -5,6 +5,9 @@ registered kernels. Handles of one are unknown to the other: "invalid resource h
 has to provide both. Files of one wheel that are not loaded together (one library for each CUDA version, of which the
 package picks one) are fine.
 
+- Reported: a module that needs ``libcudart.so.12``, and a library that it links which needs ``libcudart.so.13``.
+- Not reported: both with ``libcudart.so.13``.
+
 How to fix it: build everything with one CUDA toolkit, or link all of it against the same libcudart.so.
 cudart: https://docs.nvidia.com/cuda/cuda-runtime-api/driver-vs-runtime-api.html
 """

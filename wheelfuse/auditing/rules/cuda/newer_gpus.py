@@ -5,6 +5,9 @@ any later GPU, at first use. A file with neither for a GPU fails on it at the fi
 available for execution on the device". It is a warning if such GPUs are on the market, and only noted if there are
 none yet. Files all of whose code is for single GPUs or families (sm_90a, sm_100f) are taken to be so on purpose.
 
+- Reported: machine code for sm_80 alone.
+- Not reported: machine code for sm_80, and PTX of compute_90.
+
 How to fix it: build for the newer architectures, or add PTX of the newest one: -gencode arch=compute_90,code=compute_90
 (TORCH_CUDA_ARCH_LIST="8.0;9.0+PTX").
 Compatibility: https://docs.nvidia.com/cuda/cuda-c-best-practices-guide/index.html#building-for-maximum-compatibility

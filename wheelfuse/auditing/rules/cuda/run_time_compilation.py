@@ -4,6 +4,9 @@ Run-time compilation makes first calls slow, needs a CUDA compiler of the right 
 the headers that it includes make the wheel larger. Kernels that were compiled ahead of time need neither. This is for
 information.
 
+- Reported: a module with ``DT_NEEDED libnvrtc.so.13``.
+- Not reported: the module with its kernels compiled by nvcc.
+
 How to do without: compile the kernels for the architectures that matter when the wheel is built.
 NVRTC: https://docs.nvidia.com/cuda/nvrtc/index.html
 """

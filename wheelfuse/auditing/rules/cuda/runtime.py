@@ -1,5 +1,8 @@
 """Which CUDA run-time library (cudart) the files use: linked statically, or loaded as libcudart.so.
 
+- Reported: a module with ``DT_NEEDED libcudart.so.13``.
+- Not reported: a module without GPU code.
+
 A dynamic one must come from elsewhere: the nvidia-cuda-runtime package, torch, or the system; its major version must
 be the one that is needed. A static copy needs only the driver. This is for information: see WF704 for what goes wrong.
 A static copy does not tell its version; what is said is that of the toolkit which compiled the PTX beside it.

@@ -6,6 +6,9 @@ no member. Such a wheel can hold one thing for a scanner and another one for an 
 any further; the public index and several installers refuse most of these forms, too. So is a name that is no wheel
 file name, since all compatibility tags stand there.
 
+- Reported: a zip file with two members called ``pkg/__init__.py``, or with data before its first member.
+- Not reported: the same wheel, packed anew by ``wheel pack``.
+
 How to fix it: build or download the wheel again, with a tool that writes plain zip files.
 The form of wheels: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """

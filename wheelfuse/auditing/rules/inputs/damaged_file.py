@@ -4,6 +4,9 @@ No loader can be expected to load such a file, and no rule can judge it. Other f
 a whole cannot pass, whichever rules were selected. If only the GPU code in a file cannot be read (CUDA fat binaries),
 the file loads, and is judged in everything else; what needs that code fails.
 
+- Reported: ``pkg/_C.cpython-312-x86_64-linux-gnu.so``, of which the download broke off half-way.
+- Not reported: the whole file.
+
 How to fix it: build or download it again. If it loads all the same, it was probably edited by a tool that left its
 headers in a bad state (old versions of patchelf and of strip are known for it).
 The format: https://man7.org/linux/man-pages/man5/elf.5.html

@@ -4,6 +4,9 @@ Import goes by the name: it finds ``x.cpython-312-x86_64-linux-gnu.so`` first, h
 "invalid ELF header", even if a Python module of the same name lies beside it. It happens when a symbolic link is
 stored as its text, when Git LFS left a pointer, or when an object file was never linked.
 
+- Reported: ``pkg/_C.cpython-312-x86_64-linux-gnu.so`` with the text ``version https://git-lfs.github.com/spec/v1``.
+- Not reported: a shared object under that name.
+
 How to fix it: put the shared object there, or leave the file out.
 The suffixes: https://docs.python.org/3/library/importlib.html#importlib.machinery.EXTENSION_SUFFIXES
 """

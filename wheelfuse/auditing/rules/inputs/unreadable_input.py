@@ -3,6 +3,9 @@
 It does not exist, may not be read, or is neither a wheel, a zip file with wheels, a directory, nor a shared object.
 Nothing is known of it, so nothing about it can be called fine: the audit fails, whichever rules were selected.
 
+- Reported: ``wheelfuse audit dist/pkg.whl`` where no such file is.
+- Not reported: the name of a wheel that is there.
+
 How to fix it: name a file that is there and complete; download or build it again. What a wheel is:
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """

@@ -7,6 +7,9 @@ calls ``ctypes.CDLL``, or another module that does find it. Where that is possib
 imports decides; where nothing of the sort exists it is an error. A library that is found but cannot be read, since
 it was cut off or is text (a symbolic link that a zip file does not keep), is an error too.
 
+- Reported: ``pkg.libs/libfoo.so.1`` in the wheel, and a module in ``pkg/`` that needs it and has no RUNPATH.
+- Not reported: the module with RUNPATH ``$ORIGIN/../pkg.libs``.
+
 How to fix it: give the file a RUNPATH (``patchelf --set-rpath '$ORIGIN/../pkg.libs'``, ``-Wl,-rpath``), or let
 ``auditwheel repair`` do so. Libraries that are nowhere in the wheel are the matter of WF503.
 

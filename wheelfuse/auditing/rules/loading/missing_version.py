@@ -6,6 +6,9 @@ against the library that it finds, before it looks for any symbol. They do not f
 build of the library than the one that the file was linked against, or a build of another vendor. The versions of
 system libraries are the matter of the platform rules (WF5xx).
 
+- Reported: a module that needs ``FOO_2`` of ``libfoo.so.1``, which defines ``FOO_1`` alone.
+- Not reported: the library that defines ``FOO_1`` and ``FOO_2``.
+
 How to fix it: bring the library that the file was linked against (``auditwheel repair`` copies that one), or build
 the file against the one that the wheel brings.
 

@@ -7,6 +7,9 @@ libraries of the system and of other distributions that these need. Where the ex
 nothing is claimed. A symbol that only a file defines which the module does not link is a warning: it is found if the
 package opens that file with RTLD_GLOBAL before. Symbols of CPython itself have rules of their own (WF3xx).
 
+- Reported: a module that calls ``foo_open`` and links no library that defines it.
+- Not reported: the module with ``DT_NEEDED libfoo.so.1``, which defines it.
+
 How to fix it: link the library that defines the symbol (``-lfoo``, and check with ``-Wl,-z,defs``), bring the library
 in the version that the file was linked against, or compile the source that was left out.
 

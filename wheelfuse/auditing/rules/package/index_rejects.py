@@ -5,6 +5,9 @@ nothing about the C library; no local versions such as 1.0+cu130 (PEP 440 keeps 
 longer than 246 bytes; and no zip file that inflates to more than 50 times its size once it is above 64 MiB. What is
 wrong with RECORD, METADATA or the zip file is rejected, too, and has rules of its own.
 
+- Reported: ``pkg-1.0+cu130-cp312-cp312-linux_x86_64.whl``.
+- Not reported: ``pkg-1.0-cp312-cp312-manylinux_2_28_x86_64.whl``.
+
 How to fix it: repair the wheel with auditwheel, leave the local version away, or split large data off. For a private
 index, turn this rule off.
 The tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/

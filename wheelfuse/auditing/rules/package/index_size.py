@@ -3,6 +3,9 @@
 Projects can ask for a higher limit, and large ones have one; the sum over a project is limited, too (10 GiB by
 default), and is used up sooner by a build matrix of large wheels. Users feel every byte at each installation.
 
+- Reported: a wheel of 101 MiB.
+- Not reported: a wheel of 99 MiB.
+
 How to fix it: ask for a higher limit, strip debug information, build for fewer GPU architectures, or keep what does not
 depend on the Python version in a wheel of its own.
 How wheels are made: https://packaging.python.org/en/latest/specifications/binary-distribution-format/

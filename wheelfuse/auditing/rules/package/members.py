@@ -4,6 +4,9 @@ A link such as ``pkg/data -> ../../../etc`` lets later members of the same wheel
 program read or overwrite files that do not belong to the package. Most installers do not create links at all, so what
 is left is a text file with a path in it.
 
+- Reported: a symbolic link ``pkg/data -> ../../../etc``.
+- Not reported: a symbolic link ``pkg/libx.so -> libx.so.1``, which stays in the wheel, or the file itself.
+
 How to fix it: store a copy of the file in place of the link.
 The form of wheels: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """

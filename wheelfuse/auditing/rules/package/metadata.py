@@ -5,6 +5,9 @@ Resolvers read the file name first and METADATA later. If they disagree about pr
 Requires-Python that is no specifier is ignored by some tools and refused by others. Without a readable WHEEL no
 installer goes on.
 
+- Reported: ``Version: 1.1`` in METADATA of ``pkg-1.0-cp312-cp312-linux_x86_64.whl``.
+- Not reported: ``Name: pkg`` and ``Version: 1.0`` there.
+
 How to fix it: build the wheel again, and rename wheels only with ``wheel tags``.
 The fields: https://packaging.python.org/en/latest/specifications/core-metadata/
 """

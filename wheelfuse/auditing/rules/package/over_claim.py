@@ -5,6 +5,9 @@ Tags and Requires-Python are all that an installer sees. ``py3-none`` lets every
 came from. Users of those CPythons get an installation that succeeds and an import that fails, where an older release,
 or a clear message, would have been theirs. CPythons not yet released are named beside: they will be hit in their turn.
 
+- Reported: ``pkg-1.0-py3-none-manylinux_2_28_x86_64.whl`` whose module has files for cpython-311 and cpython-312 alone.
+- Not reported: the same files in ``pkg-1.0-cp311.cp312-cp311.cp312-manylinux_2_28_x86_64.whl``.
+
 How to fix it: add the missing files, state the tags one by one (cp312-cp312), or bound Requires-Python. Free-threaded
 builds can be kept out by tags alone.
 The tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/

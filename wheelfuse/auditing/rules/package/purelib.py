@@ -4,6 +4,9 @@ The line decides whether the files go to purelib or platlib. The two are one dir
 some Linux distributions (``lib`` and ``lib64``), where an extension module in purelib is found by Pythons of the wrong
 kind, or not at all. auditwheel refuses such a wheel.
 
+- Reported: ``Root-Is-Purelib: true`` beside ``pkg/_C.cpython-312-x86_64-linux-gnu.so``.
+- Not reported: ``Root-Is-Purelib: false`` beside it.
+
 How to fix it: let the build backend know that there are extension modules (setuptools: ``ext_modules``, or
 ``has_ext_modules``), so that it writes ``Root-Is-Purelib: false``.
 The rule: https://packaging.python.org/en/latest/specifications/binary-distribution-format/#what-s-the-deal-with-purelib-vs-platlib

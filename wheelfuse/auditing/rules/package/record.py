@@ -4,6 +4,9 @@ RECORD is what makes a wheel verifiable: installers compare it with what they un
 is not listed stays behind for ever; a digest that does not fit means that the wheel was changed after it was built.
 The public index rejects wheels without RECORD, and pip refuses digests weaker than sha256.
 
+- Reported: ``pkg/extra.py`` is in the wheel, and no row of RECORD names it.
+- Not reported: a row ``pkg/extra.py,sha256=…,120`` whose digest and size are those of the file.
+
 How to fix it: build the wheel again, and change wheels only with tools that write RECORD anew (``wheel unpack`` and
 ``wheel pack``, auditwheel).
 The rules: https://packaging.python.org/en/latest/specifications/recording-installed-packages/

@@ -5,6 +5,9 @@ and not several. ``packaging.utils.parse_wheel_filename(validate_order=True)`` r
 order today, and older versions of auditwheel wrote names such as ``manylinux_2_17_x86_64.manylinux2014_x86_64``,
 so this is no more than a note.
 
+- Reported: ``pkg-1.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl``.
+- Not reported: ``pkg-1.0-cp312-cp312-manylinux2014_x86_64.manylinux_2_17_x86_64.whl``.
+
 How to fix it: ``wheel tags`` and auditwheel 6.3 or newer sort them.
 The rule: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/#compressed-tag-sets
 """

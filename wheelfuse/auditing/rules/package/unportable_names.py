@@ -5,6 +5,9 @@ reserves names (``nul``, ``aux.py``), letters (``a:b``, ``a?``) and ends (``a.``
 normal form of ``é``. Installers on Linux unpack all of these as they are, and Linux has files that differ in case
 only among its own headers; so for a wheel for Linux alone this is no more than a note.
 
+- Reported: ``pkg/Readme.md`` and ``pkg/README.md`` in one wheel, or ``pkg/aux.py``.
+- Not reported: ``pkg/readme.md`` and ``pkg/auxiliary.py``.
+
 How to fix it: rename the files, if the project is for other systems, too.
 The names: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 """

@@ -3,6 +3,9 @@
 It happens when a version is dropped from Requires-Python while the build matrix still makes its wheel. Such a wheel
 takes room on the index, and nobody can use it.
 
+- Reported: ``pkg-1.0-cp310-cp310-manylinux_2_28_x86_64.whl`` with ``Requires-Python: >=3.11``.
+- Not reported: the same wheel with ``Requires-Python: >=3.10``.
+
 How to fix it: take the CPython out of the build matrix, or let it in again.
 The field: https://packaging.python.org/en/latest/specifications/core-metadata/#requires-python
 """

@@ -7,6 +7,9 @@ wheel that was renamed by hand (WHEEL still says linux_x86_64), or a blank line 
 A compressed file name also implies pairs that no interpreter asks for (cp310-cp311), and py2.py3 speaks of Python 2;
 that WHEEL leaves those out is only a note.
 
+- Reported: ``Tag: cp312-cp312-linux_x86_64`` in ``pkg-1.0-cp312-cp312-manylinux_2_28_x86_64.whl``.
+- Not reported: ``Tag: cp312-cp312-manylinux_2_28_x86_64`` in it.
+
 How to fix it: rename wheels with ``wheel tags``, or ``auditwheel repair``, which change both.
 The rule: https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-contents
 """

@@ -9,6 +9,9 @@ It is nearly always an accident: one object file written in assembler has no ``.
 Add that section, or link with ``-Wl,-z,noexecstack``. ``patchelf --clear-execstack`` mends a file that is
 built. Code that needs it (GNU C's nested functions whose address is taken) must be written otherwise.
 
+- Reported: ``PT_GNU_STACK`` with the flags RWE.
+- Not reported: ``PT_GNU_STACK`` with the flags RW.
+
 Source: https://man7.org/linux/man-pages/man5/elf.5.html (PT_GNU_STACK) and the notes on
 https://sourceware.org/glibc/wiki/Release/2.41
 """

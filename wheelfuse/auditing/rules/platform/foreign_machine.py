@@ -11,6 +11,9 @@ again from a clean tree, or correct the tag.
 Files that no extension module links (programs and libraries for other machines, which the package picks at
 run time) are merely noted.
 
+- Reported: a module for AArch64 in a wheel tagged manylinux_2_28_x86_64.
+- Not reported: the module in a wheel tagged manylinux_2_28_aarch64.
+
 Source: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/#platform-tag
 """
 

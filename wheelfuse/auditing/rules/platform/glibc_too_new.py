@@ -8,6 +8,9 @@ lowest counts, since installers take the wheel wherever any of them fits.
 Build in an image of the tag's own age (``quay.io/pypa/manylinux2014`` and the like), or give the wheel the
 tag that is true. The finding names the deciding symbol versions, and the symbols that bring them in.
 
+- Reported: ``GLIBC_2.34`` in a wheel tagged manylinux_2_28_x86_64.
+- Not reported: ``GLIBC_2.28`` and older in it.
+
 Source: https://peps.python.org/pep-0600/ and the symbol versions in https://peps.python.org/pep-0599/.
 """
 

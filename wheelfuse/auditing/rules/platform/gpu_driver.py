@@ -7,6 +7,9 @@ that even code that wants no GPU, such as documentation or tests on the CPU, can
 Where that matters, get the functions at run time: ``cudaGetDriverEntryPoint``, or ``dlopen`` and ``dlsym``.
 Otherwise nothing has to be done.
 
+- Reported: a module with ``DT_NEEDED libcuda.so.1``.
+- Not reported: the module that gets ``cuLaunchKernel`` by ``cudaGetDriverEntryPoint``.
+
 Source: https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DRIVER__ENTRY__POINT.html
 """
 

@@ -9,6 +9,9 @@ Do not pass ``-lpython3.X`` to the linker: use ``Python::Module`` and not ``Pyth
 ``python3`` and not ``python3-embed`` of pkg-config. ``patchelf --remove-needed`` mends a file that is
 built.
 
+- Reported: ``DT_NEEDED libpython3.12.so.1.0`` in a module.
+- Not reported: the module linked without ``-lpython3.12``.
+
 Source: https://peps.python.org/pep-0513/#libpythonx-y-so-1 and
 https://docs.python.org/3/whatsnew/3.8.html#debug-build-uses-the-same-abi-as-release-build
 """

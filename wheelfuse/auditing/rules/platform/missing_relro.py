@@ -7,6 +7,9 @@ matter of hardening.
 Link with ``-Wl,-z,relro``, the default of most distributions' compilers, and better with ``-Wl,-z,now``
 too.
 
+- Reported: a file without a ``PT_GNU_RELRO`` segment.
+- Not reported: the file linked with ``-Wl,-z,relro``.
+
 Source: https://man7.org/linux/man-pages/man1/ld.1.html (-z relro)
 """
 

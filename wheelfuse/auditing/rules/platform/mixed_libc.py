@@ -7,6 +7,9 @@ round.
 It comes from build steps that copy a ready-made library, such as one that was downloaded for glibc, into
 the musllinux wheel. Get or build that library for the right C library.
 
+- Reported: a file that needs ``libc.so.6`` in a wheel tagged musllinux_1_2_x86_64.
+- Not reported: a file there that needs ``libc.musl-x86_64.so.1``.
+
 Source: https://peps.python.org/pep-0656/
 """
 

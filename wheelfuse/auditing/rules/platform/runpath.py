@@ -12,6 +12,9 @@ noted.
 
 Strip it with ``patchelf --set-rpath '$ORIGIN/…'``, or with ``CMAKE_INSTALL_RPATH`` and ``install``.
 
+- Reported: RUNPATH ``/home/ci/build/lib``.
+- Not reported: RUNPATH ``$ORIGIN/../pkg.libs``.
+
 Source: https://man7.org/linux/man-pages/man8/ld.so.8.html
 """
 

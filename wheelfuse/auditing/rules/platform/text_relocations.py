@@ -6,6 +6,9 @@ that were compiled without ``-fPIC``, or from assembler that uses absolute addre
 
 Compile everything with ``-fPIC``; ``-Wl,-z,text`` makes the linker refuse such code and name it.
 
+- Reported: a file with ``DT_TEXTREL``, linked of objects that were compiled without ``-fPIC``.
+- Not reported: the file, compiled with ``-fPIC``.
+
 Source: https://man7.org/linux/man-pages/man5/elf.5.html (DT_TEXTREL)
 """
 

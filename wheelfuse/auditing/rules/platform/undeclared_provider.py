@@ -8,6 +8,9 @@ install`` succeeds, and import says ``libcudart.so.13: cannot open shared object
 Add the distribution to ``dependencies``. Some projects leave it out on purpose, because the user has to
 choose between builds of it, as for torch: ignore the finding then, with that reason.
 
+- Reported: a module that needs ``libcudart.so.13``, and METADATA that requires nothing.
+- Not reported: ``Requires-Dist: nvidia-cuda-runtime`` in METADATA.
+
 Source: https://packaging.python.org/en/latest/specifications/core-metadata/#requires-dist-multiple-use
 """
 

@@ -10,6 +10,9 @@ Let ``auditwheel repair`` copy the library into the wheel, link it statically, o
 distribution supplies it, load that one first, require it in METADATA, and ignore this finding with that
 reason.
 
+- Reported: a module that needs ``libjpeg.so.62``, which the wheel does not bring.
+- Not reported: the module with ``pkg.libs/libjpeg-….so.62``, as ``auditwheel repair`` puts it there.
+
 Source: https://peps.python.org/pep-0513/#the-manylinux1-policy
 """
 

@@ -9,6 +9,9 @@ Nothing has to be done. If those systems matter, tag the wheel with what the fin
 with which auditwheel calls it consistent. For a bare ``linux`` tag, ``auditwheel repair`` also copies what
 is missing.
 
+- Reported: ``GLIBC_2.14`` at most in a wheel tagged manylinux_2_34_x86_64.
+- Not reported: the wheel tagged manylinux_2_17_x86_64.
+
 Source: https://peps.python.org/pep-0600/
 """
 

@@ -6,6 +6,9 @@ PaX) refuse to map such a segment, and the file does not load.
 It comes from a linker script or ``-Wl,-N`` (``--omagic``), from a packer, or from a tool that edited the
 file. Link again without it; linkers keep code and data apart by themselves.
 
+- Reported: a ``PT_LOAD`` segment with the flags RWE.
+- Not reported: segments with the flags R, RE and RW.
+
 Source: https://man7.org/linux/man-pages/man5/elf.5.html (PF_W, PF_X)
 """
 

@@ -6,6 +6,9 @@ change took a step back. Fewer, or a file that is gone: the baseline is stale, a
 
 The inputs of one release are held against it together; of several builds of one file the highest count is taken.
 
+- Reported: ``pkg/_C.so`` with 12 unstable symbols, of which the baseline says 10, or with 8.
+- Not reported: the file with 10 of them.
+
 How to fix it: for more, use the stable counterparts (`wheelfuse audit --road-to-abi3` lists them); for fewer, write
 the baseline again and commit it.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html

@@ -8,6 +8,9 @@ A file that was built against a nightly build of torch, or an older torch than M
 one with the old std::string (_GLIBCXX_USE_CXX11_ABI=0): torch's wheels left it with 2.7. Files that name a torch which
 the tables do not know (libx_torch24.so) are passed over.
 
+- Reported: a module that needs a function of libtorch which torch 2.7 took away, and one that came with 2.9.
+- Not reported: the module, compiled against one torch.
+
 How to fix it: build the file again with one of the torch versions that it is meant for, or take it to the stable ABI.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html
 """

@@ -4,6 +4,9 @@ These are names such as THPVariable_Wrap and THPVariableClass. They have no prom
 in libtorch's stable ABI, whose kernels know nothing of Python: a file with them cannot be taken there. Nor can it be
 loaded without Python, or before torch is imported. It is for information.
 
+- Reported: a module that needs ``THPVariable_Wrap``.
+- Not reported: operators that ``STABLE_TORCH_LIBRARY`` registers.
+
 How to fix it: register operators with STABLE_TORCH_LIBRARY and call them as torch.ops.NAMESPACE.NAME, so that no
 tensor passes through bindings of the extension's own.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html

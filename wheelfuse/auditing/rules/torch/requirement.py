@@ -7,6 +7,9 @@ is only older ones, users who pin or already have one of them meet an ImportErro
 A wheel that needs torch and does not require it is for information: many projects leave the choice of the torch build
 to their users. Only the versions of torch that the tables know are judged, 2.6 and newer.
 
+- Reported: ``Requires-Dist: torch>=2.6`` where the files need what torch has since 2.10.
+- Not reported: ``Requires-Dist: torch>=2.10``, if the newer ones load them, too.
+
 How to fix it: require just the versions that work, such as torch>=2.13 for files within the stable ABI, and
 torch==2.10.* for files with unstable C++ symbols.
 https://packaging.python.org/en/latest/specifications/core-metadata/#requires-dist-multiple-use

@@ -4,6 +4,9 @@ The file takes nothing from libtorch but functions of the stable shim. Each is p
 for two years at least, so that one file serves many versions; the youngest function that it uses sets the floor. The
 macro TORCH_TARGET_VERSION, with which headers hide what is younger, leaves no mark in a file: the symbols tell.
 
+- Reported: a file that needs ``aoti_torch_get_sizes`` and nothing else of libtorch.
+- Not reported: a file that needs nothing of libtorch.
+
 It is for information. To lower the floor, build with a lower TORCH_TARGET_VERSION, or avoid the functions in the list.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html
 """

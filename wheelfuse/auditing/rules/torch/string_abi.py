@@ -5,6 +5,9 @@ symbols. The torch wheels up to 2.6 were built with 0, the old one, those since 
 aarch64 and CPU before). A torch of the new kind cannot load a file with names of the old kind, and the other way round.
 Both kinds in one file are an error: its objects were compiled with different settings, and no torch has both.
 
+- Reported: a file that needs ``c10::Error::Error(c10::SourceLocation, std::string)`` with the old std::string.
+- Not reported: the same with ``std::__cxx11::basic_string``.
+
 How to fix it: build the file again with a torch of 2.7 or newer. torch.utils.cpp_extension sets the macro as that torch
 needs it; other build systems ask torch.compiled_with_cxx11_abi().
 https://gcc.gnu.org/onlinedocs/libstdc++/manual/using_dual_abi.html

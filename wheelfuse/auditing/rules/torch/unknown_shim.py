@@ -4,6 +4,9 @@ The stable shim is a list of C functions whose names begin with aoti_torch_ or t
 from torch 2.6 on is either newer than wheelfuse's tables, taken out again, or private. Then nothing promises that a
 torch has it, or keeps it. A library outside of the wheel may also define such a name for itself.
 
+- Reported: a file that needs ``aoti_torch_of_our_own``, which no torch has.
+- Not reported: a file that needs ``aoti_torch_get_sizes``.
+
 How to fix it: use a function of the shim in its place, or update wheelfuse if the function is new.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html
 """

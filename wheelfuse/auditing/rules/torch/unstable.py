@@ -8,6 +8,9 @@ It is for information: it is how most extensions are built. The finding says how
 and which torch versions export them all. That is necessary for the file to work, not sufficient, since a layout may
 change under the same name.
 
+- Reported: a module that needs ``at::Tensor::sizes() const``.
+- Not reported: one that takes a ``torch::stable::Tensor``, and needs ``aoti_torch_get_sizes``.
+
 How to fix it: move to the libtorch stable ABI (torch::stable::Tensor, STABLE_TORCH_LIBRARY). `wheelfuse audit
 --road-to-abi3` lists the symbols with their counterparts, and a baseline (WF407) keeps their number from growing.
 https://docs.pytorch.org/docs/stable/notes/libtorch_stable_abi.html
