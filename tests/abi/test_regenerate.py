@@ -17,13 +17,13 @@ else:
 from tests.interpreters import available, version
 from tests.wheels import build_wheel, compile_library
 from wheelfuse.abi import regenerate, regenerate_torch
-from wheelfuse.abi.cpython import DATA, is_cpython_symbol, replacements
+from wheelfuse.abi.cpython import DATA, has_table, is_cpython_symbol, replacements
 from wheelfuse.abi.table import SymbolTable, parse, render
 from wheelfuse.abi.torch import Exports, exports, parse_exports, shims
 from wheelfuse.errors import InvalidInput
 from wheelfuse.target import Target
 
-PYTHONS = {target: path for target, path in available().items() if target.minor <= 15}
+PYTHONS = {target: path for target, path in available().items() if has_table(target)}
 SOURCES = tomllib.loads((DATA / "SOURCES.toml").read_text(encoding="utf-8"))
 COMMITTED = parse(regenerate.TABLE.read_text(encoding="ascii"))
 
