@@ -12,6 +12,7 @@ import pytest
 from tests.fuse.merging import command
 from tests.pipelines.systems import load, refused, zizmor
 from wheelfuse.abi import cpython, torch
+from wheelfuse.auditing.rules import entries
 from wheelfuse.pipelines.github import workflow
 from wheelfuse.pipelines.project import PipelineOptions, Project
 from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
@@ -121,6 +122,17 @@ def test_pages_tell_the_range_that_is_known(said: str, first: Any, last: Any) ->
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     found = [match for page in pages for match in re.findall(said, page.read_text(encoding="utf-8"))]
     assert found and set(found) == {expected}
+
+
+def test_reports_on_pages_end_with_the_number_of_rules() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [
+        f"{page.relative_to(ROOT)}: {number} rules"
+        for page in pages
+        for number in re.findall(r"\((\d+) rules on ", page.read_text(encoding="utf-8"))
+        if int(number) != len(entries())
+    ]
+    assert found == []
 
 
 def test_every_path_that_contributing_names_is_there() -> None:
