@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.abi.symbols import known_until
 from tests.interpreters import available, take_exercised, version
 from wheelfuse.target import Target
 
@@ -25,6 +26,13 @@ from wheelfuse.target import Target
 def interpreters() -> dict[Target, Path]:
     """The interpreter to use for each target found on this machine, in the order of the targets."""
     return available()
+
+
+@pytest.fixture
+def known_until_3_15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For what a test says of the newest CPython: it stays true when a later one joins the tables."""
+    with known_until(15, tmp_path_factory.mktemp("tables")):
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

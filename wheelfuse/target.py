@@ -76,4 +76,8 @@ ALL_TARGETS = tuple(
     for target in (Target(minor), Target(minor, free_threaded=True))
     if minor >= 13 or not target.free_threaded
 )
-"""CPython 3.8 to 3.17 and the free-threaded builds, which exist since 3.13: what a tag set is proved against."""
+"""CPython 3.8 and later, two that are not released yet among them, and the free-threaded builds, which exist since
+3.13: what a tag set is proved against."""
+
+OLDEST_MAINTAINED = Target(10)
+"""The oldest CPython that gets fixes: those before have reached their end of life."""

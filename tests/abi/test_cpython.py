@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from tests.abi.symbols import lib_dynload, undefined
+from tests.abi.symbols import known_until, lib_dynload, undefined
 from tests.interpreters import available, version
 from wheelfuse.abi.cpython import (
     DATA,
@@ -24,6 +25,7 @@ from wheelfuse.abi.cpython import (
     has_table,
     history,
     is_cpython_symbol,
+    newest_known,
     replacements,
     table,
 )
@@ -90,12 +92,14 @@ def test_every_name_of_the_table_is_one_of_cpython() -> None:
     assert [name for name in table().rows if not is_cpython_symbol(name)] == []
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_history_of_a_symbol_that_went_away() -> None:
     assert history("_PyThreadState_UncheckedGet") == SymbolHistory(
         name="_PyThreadState_UncheckedGet", with_gil=WITH_GIL[:5], free_threaded=(), limited_api=None
     )
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_history_of_a_symbol_of_the_limited_api() -> None:
     found = history("PyType_GetName")
     assert found == SymbolHistory("PyType_GetName", WITH_GIL[3:], FREE_THREADED, limited_api=(3, 11))
@@ -106,6 +110,18 @@ def test_no_history_of_an_unknown_name() -> None:
     assert history("PyNope_New") is None
 
 
+def test_what_is_known_can_be_set_back(tmp_path: Path) -> None:
+    name = "PyUnicode_AsUnicode"  # until 3.11
+    with known_until(12, tmp_path):
+        assert newest_known() == Target(12)
+        (gone,) = check_imports([name], Target(12))
+        assert "gone since 3.12 (3.8-3.11 have it); 3.12 has PyUnicode_AsWideCharString" in gone.message
+        (unknown,) = check_imports([name], Target(13))
+        assert unknown.message.endswith("the symbol table covers 3.8-3.12")
+    assert newest_known() >= Target(15)
+
+
+@pytest.mark.usefixtures("known_until_3_15")
 def test_presence_has_holes() -> None:
     """Symbols vanish and come back: first and last version would not describe them."""
     holes = [name for name in table().rows if _has_hole(name)]
@@ -122,6 +138,7 @@ def _has_hole(name: str) -> bool:
     return bool(places) and places[-1] - places[0] >= len(places)
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_private_symbols_do_not_last() -> None:
     private = [name for name in table().rows if name.startswith("_") and history_of(name).with_gil]
     assert len([name for name in private if history_of(name).with_gil == WITH_GIL]) == 223
@@ -141,6 +158,7 @@ def test_table_covers(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", [Target(7), Target(12, True), Target(16), Target(16, True)], ids=str)
+@pytest.mark.usefixtures("known_until_3_15")
 def test_table_does_not_cover(target: Target) -> None:
     assert not has_table(target)
     assert exported("PyList_New", target) is None
@@ -186,12 +204,14 @@ def test_inlined_refcounting_needs_a_free_threaded_build(name: str, target: Targ
         ("PyUnstable_Module_SetGIL", "cp315", "only 3.13t-3.15t have it"),
     ],
 )
+@pytest.mark.usefixtures("known_until_3_15")
 def test_says_why_a_known_symbol_cannot_be_imported(name: str, target: str, why: str) -> None:
     version = Target.parse(target).python_version + "t" * target.endswith("t")
     message = f"`{name}` is not exported by CPython {version}: {why}"
     assert check_imports([name], Target.parse(target)) == (ImportProblem(name, message, certain=True),)
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_public_symbol_that_no_cpython_has_is_certain() -> None:
     message = "`PyNope_New` is exported by no known CPython (3.8-3.15, 3.13t-3.15t)"
     assert check_imports(["PyNope_New"], Target(12)) == (ImportProblem("PyNope_New", message, certain=True),)
@@ -203,6 +223,7 @@ def test_a_private_symbol_that_no_cpython_has_is_not() -> None:
     assert "micro releases add private symbols" in problem.message
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_target_without_a_table_is_not_checked() -> None:
     names = ["PyNope_New", "PyList_New", "_PyThreadState_UncheckedGet"]
     message = "imports from CPython 3.16t could not be checked: the symbol table covers 3.8-3.15, 3.13t-3.15t"

@@ -169,7 +169,7 @@ def test_versions_are_in_order() -> None:
     ],
 )
 def test_versions_that_export_a_name(name: str, expected: tuple[str, ...]) -> None:
-    assert exported_in(name)[: len(ALL)] == expected
+    assert tuple(version for version in exported_in(name) if version in ALL) == expected
 
 
 def test_a_shim_of_another_gpu_counts_from_its_first_version() -> None:

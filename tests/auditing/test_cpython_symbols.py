@@ -73,6 +73,7 @@ def test_a_file_for_312_renamed_to_313() -> None:
     assert len(item.details) == 3
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_module_without_suffix_is_held_against_everyone_who_loads_it() -> None:
     subject = wheel("cp311.cp312-cp311.cp312", shared("pkg/_x.so", "PyType_GetDict"))
     assert lines(missing_symbols, subject) == [
@@ -119,6 +120,7 @@ def test_files_that_lack_the_same_are_one_finding() -> None:
     assert items[0].message.startswith("cp313 cannot load 2 files: ")
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_cpython_without_a_table_is_not_called_fine() -> None:
     subject = wheel("cp316-cp316", shared("pkg/_x.cpython-316-x86_64-linux-gnu.so", "PyFoo"))
     (item,) = not_run(missing_symbols, subject)

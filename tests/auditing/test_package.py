@@ -217,9 +217,10 @@ def test_a_py3_none_wheel_promises_itself_to_free_threaded_builds() -> None:
     assert found(over_claim, full) == []
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_holes_by_requires_python_and_those_not_released() -> None:
     files = matrix(*GIL, "313t", "314t", "315t")
-    (item,) = found(over_claim, wheel("py3-none", *files, requires_python=">=3.10"))  # type: ignore[arg-type]
+    (item,) = found(over_claim, wheel("py3-none", *files, requires_python=">=3.10,<3.18"))  # type: ignore[arg-type]
     assert item.message.startswith("cp316, cp316t, cp317, cp317t (not released yet) would install it")
     assert item.severity is Severity.WARNING
     (item,) = found(over_claim, wheel("py3-none", *files, requires_python=">=3.9,<3.16"))  # type: ignore[arg-type]

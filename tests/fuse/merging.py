@@ -19,6 +19,7 @@ from tests.interpreters import available, run_python
 from tests.wheels import build_wheel
 from wheelfuse.cli import main
 from wheelfuse.fuse.model import Output, Resolution
+from wheelfuse.report.text import merge_report
 from wheelfuse.target import Target
 
 TARGETS = tuple(map(Target.parse, ("cp310", "cp311", "cp312", "cp313", "cp314", "cp314t", "cp315", "cp315t")))
@@ -113,6 +114,7 @@ def fuse(wheels: Iterable[Path], output: Path, given: wheelfuse.MergeOptions | N
     """Merge the wheels into the directory *output*."""
     outcome = wheelfuse.merge(wheels, output, given)
     assert outcome.written
+    assert merge_report(outcome), "every rule that settled something has a title"
     return Fused(outcome.written.path, outcome.plan)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +58,25 @@ def refused(schema: str, *paths: Path) -> str:
     """Why the published schema does not admit files; empty if it does."""
     done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", f"vendor.{schema}", *map(str, paths)])
     return done.output if done.exit_code else ""
+
+
+def zizmor(directory: Path, text: str) -> list[str]:
+    """What zizmor finds in a workflow. Which commit a tag names cannot be known offline: tags are good enough."""
+    path = directory / ".github" / "workflows" / "wheels.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    config = directory / "zizmor.yml"
+    rules = {
+        "unpinned-uses": {"config": {"policies": {"*": "ref-pin"}}},
+        "unpinned-images": {"disable": True},
+    }
+    config.write_text(json.dumps({"rules": rules}))
+    program = str(Path(sys.executable).with_name("zizmor"))
+    command = [program, "--offline", "--persona=pedantic", "--no-exit-codes", "--format=json"]
+    done = subprocess.run(
+        [*command, f"--config={config}", str(path)], check=True, capture_output=True, text=True
+    )
+    return [finding["ident"] for finding in json.loads(done.stdout)]
 
 
 def jobs(system: str, text: str) -> dict[str, Job]:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.pipelines.systems import SCHEMAS, jobs, load, refused, with_publishing
+from tests.pipelines.systems import SCHEMAS, jobs, load, refused, with_publishing, zizmor
 from wheelfuse.abi import providers
 from wheelfuse.errors import UsageError
 from wheelfuse.pipelines import buildkite, github, gitlab
@@ -141,24 +141,6 @@ def test_zizmor_does_find_something(tmp_path: Path) -> None:
     text = WRITERS["github"](PLAIN, PipelineOptions())
     wrong = text.replace("          persist-credentials: false", "          fetch-tags: true")
     assert set(zizmor(tmp_path, wrong)) == {"artipacked"}
-
-
-def zizmor(directory: Path, text: str) -> list[str]:
-    """What zizmor finds in a workflow. Which commit a tag names cannot be known offline: tags are good enough."""
-    path = directory / ".github" / "workflows" / "wheels.yml"
-    path.parent.mkdir(parents=True)
-    path.write_text(text, encoding="utf-8")
-    config = directory / "zizmor.yml"
-    rules = {
-        "unpinned-uses": {"config": {"policies": {"*": "ref-pin"}}},
-        "unpinned-images": {"disable": True},
-    }
-    config.write_text(json.dumps({"rules": rules}))
-    command = [_tool("zizmor"), "--offline", "--persona=pedantic", "--no-exit-codes", "--format=json"]
-    done = subprocess.run(
-        [*command, f"--config={config}", str(path)], check=True, capture_output=True, text=True
-    )
-    return [finding["ident"] for finding in json.loads(done.stdout)]
 
 
 RECORDER = """\

@@ -183,6 +183,7 @@ def test_the_list_of_cmake_may_be_separated_otherwise(project: Path, machine: Pa
     assert pythons(project, "--format", "env", "--separator", ":")[0] == 2
 
 
+@pytest.mark.usefixtures("known_until_3_15")
 def test_what_is_assumed_is_told_beside_the_machine_readable(machine: Path) -> None:
     path = written(machine / "open", requires=">=3.14")
     code, out, err = pythons(path, "--format", "buildkite")

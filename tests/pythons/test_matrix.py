@@ -9,10 +9,8 @@ import pytest
 
 from wheelfuse.abi.cpython import newest_known
 from wheelfuse.errors import InvalidInput, UsageError
-from wheelfuse.fuse.coverage import OLDEST_EXPECTED
 from wheelfuse.interpreters.matrix import (
     KEYS,
-    OLDEST_ASSUMED,
     Matrix,
     MatrixOptions,
     assign,
@@ -61,16 +59,13 @@ def tags(requires_python: str, **options: Any) -> list[str]:
         (">=3.14", "14 15"),
     ],
 )
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_specifier_gives_its_cpythons(requires_python: str, expected: str) -> None:
     assert tags(requires_python) == expected.split()
 
 
 def test_the_newest_cpython_known_ends_what_is_open() -> None:
     assert matrix(">=3.10").targets[-1] == newest_known()
-
-
-def test_merge_and_the_matrix_agree_on_the_oldest_cpython_that_is_assumed() -> None:
-    assert Target(OLDEST_EXPECTED) == OLDEST_ASSUMED
 
 
 @pytest.mark.parametrize(
@@ -81,6 +76,7 @@ def test_merge_and_the_matrix_agree_on_the_oldest_cpython_that_is_assumed() -> N
         (">=3.7,<3.13", "admits older CPythons, too, but nothing is built for those before cp38"),
     ],
 )
+@pytest.mark.usefixtures("known_until_3_15")
 def test_what_is_assumed_is_told(requires_python: str, note: str) -> None:
     [told] = matrix(requires_python).notes
     assert note in told
@@ -129,6 +125,7 @@ def test_an_exclusion_of_nothing_is_told() -> None:
         (">=3.12", {"include": "3.13t", "exclude": "3.13t"}, "cp313t: both included and excluded"),
     ],
 )
+@pytest.mark.usefixtures("known_until_3_15")
 def test_a_matrix_that_makes_no_sense_is_refused(
     requires_python: str, options: dict[str, Any], message: str
 ) -> None:

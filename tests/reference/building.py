@@ -21,13 +21,14 @@ from typing import Literal
 from tests.cuda import nvcc
 from tests.interpreters import available, environment
 from tests.real.download import CACHE
+from tools.demo import TORCH as TORCH_REQUIREMENT
 from wheelfuse.target import Target
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "fixtures" / "wheelfuse-reference"
 SOURCES = (ROOT / "csrc", ROOT / "vendor" / "headers", PROJECT, ROOT / "wheelfuse" / "building" / "cmake")
 
-TORCH = "2.13.0"
+TORCH = TORCH_REQUIREMENT.removeprefix("torch==")
 DRIVER = Target(11)
 """The torch that everything is built against, and the CPython that has it."""
 

@@ -9,12 +9,9 @@ from wheelfuse.abi.cpython import has_table
 from wheelfuse.abi.modules import loads
 from wheelfuse.auditing.finding import Severity
 from wheelfuse.auditing.subject import Subject
-from wheelfuse.target import ALL_TARGETS, Target
+from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
 from wheelfuse.wheel.name import accepting
 from wheelfuse.wheel.requires_python import admits
-
-OLDEST_SUPPORTED = 10
-"""CPython 3.9 and older have reached their end of life."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def without_any(rows: Iterable[ModuleCoverage]) -> tuple[Target, ...]:
 def severity_of(holes: Iterable[Target], rows: Iterable[ModuleCoverage]) -> Severity:
     """An error where a CPython that people use goes without; else a warning: not released, past its end of life, or
     without a file of the right name that may not be needed."""
-    used = any(has_table(target) and target.minor >= OLDEST_SUPPORTED for target in holes)
+    used = any(has_table(target) and target >= OLDEST_MAINTAINED for target in holes)
     return Severity.ERROR if used and not all(row.opened for row in rows) else Severity.WARNING
 
 
@@ -137,7 +134,7 @@ def demanded(requires_python: str) -> tuple[Target, ...]:
         target
         for target in ALL_TARGETS
         if not target.free_threaded
-        and target.minor >= OLDEST_SUPPORTED
+        and target >= OLDEST_MAINTAINED
         and has_table(target)
         and admits(requires_python, target)
     )

@@ -13,12 +13,9 @@ from wheelfuse.escape import shell_word
 from wheelfuse.fuse.binding import Binding
 from wheelfuse.fuse.model import Lost, Original, Output
 from wheelfuse.fuse.options import MergeOptions
-from wheelfuse.target import ALL_TARGETS, Target
+from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
 from wheelfuse.wheel.name import WheelName, accepting
 from wheelfuse.wheel.requires_python import admits
-
-OLDEST_EXPECTED = 10
-"""CPython 3.9 and older have reached their end of life: their absence is only noted."""
 
 
 @dataclass(frozen=True)
@@ -223,16 +220,14 @@ def _expected(requires_python: str, originals: tuple[Original, ...]) -> tuple[Ta
     minors = [original.sort_key[0] for original in originals]
     open_below = not requires_python or admits(requires_python, Target(0))
     open_above = admits(requires_python, Target(99))
-    lowest = (
-        min((minor for minor in minors if minor), default=OLDEST_EXPECTED) if open_below else OLDEST_EXPECTED
-    )
+    lowest = OLDEST_MAINTAINED.minor
+    if open_below:
+        lowest = max(lowest, min((minor for minor in minors if minor), default=lowest))
     highest = max(minors) if open_above else max(*minors, newest_known().minor)
     return tuple(
         target
         for target in ALL_TARGETS
-        if not target.free_threaded
-        and max(lowest, OLDEST_EXPECTED) <= target.minor <= highest
-        and admits(requires_python, target)
+        if not target.free_threaded and lowest <= target.minor <= highest and admits(requires_python, target)
     )
 
 
@@ -240,9 +235,7 @@ def _old(requires_python: str, served: dict[Target, Original]) -> Iterator[Probl
     """A note on the CPythons past their end of life that Requires-Python still admits."""
     if not requires_python:
         return
-    old = [
-        t for t in ALL_TARGETS if t.minor < OLDEST_EXPECTED and t not in served and admits(requires_python, t)
-    ]
+    old = [t for t in ALL_TARGETS if t < OLDEST_MAINTAINED and t not in served and admits(requires_python, t)]
     if old:
         yield Problem(
             f"Requires-Python {requires_python} also admits {_names(old)}, past their end of life: no wheel came"

@@ -99,9 +99,10 @@ def _rivals(originals: list[Original], targets: list[Target]) -> Problem:
 
 
 def _idle(original: Original, accepted: bool) -> Problem:
+    first, last = (target.python_version for target in (ALL_TARGETS[0], ALL_TARGETS[-1]))
     what = (
         "every CPython that would install it has a better wheel here"
         if accepted
-        else "no CPython 3.8 to 3.17 would install it, by its tags and Requires-Python; only such can be fused"
+        else f"no CPython {first} to {last} would install it, by its tags and Requires-Python; only such can be fused"
     )
     return Problem(what, original.where, todo="Leave it out.")

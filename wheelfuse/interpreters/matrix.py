@@ -13,11 +13,8 @@ from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import OLDEST, Interpreter, Unusable
 from wheelfuse.interpreters.search import Found, choose
 from wheelfuse.pyproject import strings
-from wheelfuse.target import ALL_TARGETS, Target
+from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
 from wheelfuse.wheel.requires_python import admits
-
-OLDEST_ASSUMED = Target(10)
-"""The first CPython where Requires-Python states none: those before have reached their end of life."""
 
 TABLE = "[tool.wheelfuse.build]"
 """The table of pyproject.toml that says how a project is built, as messages name it."""
@@ -135,7 +132,8 @@ def parse_pythons(texts: Iterable[str]) -> tuple[Target, ...]:
 def matrix(requires_python: str, options: MatrixOptions | None = None) -> Matrix:
     """The targets that Requires-Python admits, as the options change them.
 
-    An open end is the newest CPython that wheelfuse knows, an open beginning CPython 3.10; notes tell of both.
+    An open end is the newest CPython that wheelfuse knows, an open beginning the oldest that gets fixes; notes
+    tell of both.
 
     Raises:
         UsageError: no target follows, the options contradict each other or Requires-Python.
@@ -191,7 +189,7 @@ def _admitted(requires_python: str, options: MatrixOptions) -> tuple[tuple[Targe
         raise UsageError(Problem(what, todo=todo))
     oldest = OLDEST
     if admits(requires_python, Target(0)):
-        oldest = OLDEST_ASSUMED
+        oldest = OLDEST_MAINTAINED
         notes.append(f"requires-python states no oldest CPython: from {oldest.python_version} on")
     elif admits(requires_python, Target(OLDEST.minor - 1)):
         notes.append(

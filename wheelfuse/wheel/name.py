@@ -126,7 +126,7 @@ def rank(target: Target, pairs: Iterable[tuple[str, str]]) -> int | None:
 
 
 def accepting(pairs: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
-    """Every CPython (3.8 to 3.17, and t builds) that would install a wheel with these tag pairs."""
+    """Every CPython of ``ALL_TARGETS`` that would install a wheel with these tag pairs."""
     pairs = tuple(pairs)
     return tuple(target for target in ALL_TARGETS if rank(target, pairs) is not None)
 

@@ -2,7 +2,7 @@
 
 CPython's private functions (and some public ones) come and go with each minor version. A file is held against the one
 that its suffix names; a file without such a suffix, and a library that a module links, against every CPython that
-would load it here. The table of exports was read from release builds of 3.8 to 3.15, free-threaded ones included.
+would load it here. The table of exports was read from release builds since 3.8, free-threaded ones included.
 What libraries of the same input define is subtracted. The typical cause is a file built for one CPython and renamed,
 or built with the headers of another one.
 

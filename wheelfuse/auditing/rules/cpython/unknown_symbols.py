@@ -1,6 +1,6 @@
 """A file imports a symbol that is spelt like one of CPython's, but that no CPython known here exports.
 
-The table holds release builds of 3.8 to 3.15. Public names do not appear within a minor version, so an unknown public
+The table holds release builds since 3.8. Public names do not appear within a minor version, so an unknown public
 one cannot be loaded: an error. Micro releases do add private names, and builds with unusual options have some, so an
 unknown private one is a warning, and so is a name that some other library could define.
 
