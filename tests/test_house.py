@@ -15,7 +15,7 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "escape", "glob", "target", "temporary", "workers"})
+BASE = frozenset({"content", "errors", "escape", "glob", "suggest", "target", "temporary", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "errors": frozenset({"escape"}),
     "escape": frozenset(),
     "glob": frozenset(),
-    "target": frozenset({"errors"}),
+    "suggest": frozenset(),
+    "target": frozenset({"errors", "suggest"}),
     "temporary": frozenset(),
     "workers": frozenset(),
     "pyproject": frozenset({"errors"}),

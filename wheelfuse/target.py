@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from wheelfuse.suggest import meant
+
 _TAG = re.compile(r"cp3([0-9]{1,4})(t?)")
 _NAME = re.compile(r"(?:cp3|3\.)([0-9]{1,4})(t?)")
+_MEANT = re.compile(r"(?:cp|py|cpython|python|)-?3[._]?([0-9]{1,2})(?:\.[0-9]+)?(t?)", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.cpython-3([0-9]{1,4})(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
 
 
@@ -77,3 +80,10 @@ ALL_TARGETS = tuple(
     if minor >= 13 or not target.free_threaded
 )
 """CPython 3.8 to 3.17 and the free-threaded builds, which exist since 3.13: what a tag set is proved against."""
+
+
+def meant_target(text: str) -> str:
+    """``; did you mean cp312?``, to be added to why *text* is no target: ``3.12``, ``py312`` and ``312t`` are close."""
+    known = list(map(str, ALL_TARGETS))
+    match = _MEANT.fullmatch(text)
+    return meant(f"cp3{match[1]}{match[2].lower()}" if match else text, known)

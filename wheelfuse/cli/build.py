@@ -18,9 +18,10 @@ from wheelfuse.building.api import BuildOutcome, plan_build, run_plan
 from wheelfuse.building.jobs import JobEvent
 from wheelfuse.building.options import BuildOptions, parse_config_settings
 from wheelfuse.building.plan import Plan
-from wheelfuse.cli import refusals
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.options import json_option, matrix_options, python_option, torch_python_option
+from wheelfuse.cli.options import MATRIX, json_option, matrix_options, python_option, torch_python_option
 from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, live_output, note, warn, width
 from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
@@ -41,7 +42,27 @@ class Fused:
     refusal: WheelfuseError | None = None
 
 
-@click.command("build")
+EXAMPLES = (
+    Example("A wheel for each CPython of the project:", "wheelfuse build . -d wheelhouse"),
+    Example("See the commands first:", "wheelfuse build . --python 3.12 --dry-run"),
+    Example(
+        "Up to the fused wheel, going on where it ended:",
+        "wheelfuse build . --resume --merge -o dist --force",
+    ),
+)
+SECTIONS = {
+    **MATRIX,
+    "How it is built": (
+        "--jobs", "--timeout", "--resume", "--config-setting", "--skip-requirement", "--no-isolation", "--all-files",
+        "--torch-python", "--no-cache",
+    ),
+    "What comes out": (
+        "--directory", "--merge", "--output", "--force", "--dry-run", "--json", "--quiet", "--plain",
+    ),
+}  # fmt: skip
+
+
+@click.command("build", cls=Command, examples=EXAMPLES, sections=SECTIONS)
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option(
     "-d", "--directory", default="wheelhouse", type=click.Path(path_type=Path), metavar="DIR",
@@ -76,8 +97,9 @@ class Fused:
 @click.option("--no-cache", is_flag=True, help="Do not compile through ccache or sccache.")
 @click.option("--merge", "fuse", is_flag=True, help="Fuse the wheels afterwards, and audit the result.")
 @click.option(
-    "-o", "--output", metavar="FILE_OR_DIR", help="Where --merge puts the fused wheel (default: dist)."
-)
+    "-o", "--output", metavar="FILE_OR_DIR", shell_complete=completing.files,
+    help="Where --merge puts the fused wheel (default: dist).",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Let --merge replace an existing wheel.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the commands of the jobs, ready for a shell, and run none."

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.matrix import stated_matrix
-from wheelfuse.cli.options import matrix_options, project_option, python_option
+from wheelfuse.cli.options import MATRIX, OneOf, matrix_options, project_option, python_option
 from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.api import located, require_all
@@ -19,17 +20,23 @@ from wheelfuse.interpreters.search import VARIABLE, parse_python, parted
 from wheelfuse.pyproject import located as pyproject_at
 from wheelfuse.pyproject import read_pyproject
 
+EXAMPLES = (
+    Example("What this project needs, and what is here:", "wheelfuse pythons"),
+    Example("The matrix of a GitHub workflow:", "wheelfuse pythons --format github-matrix"),
+    Example("Fail if one is missing, and show details:", "wheelfuse pythons --exclude 3.15 --require-all -v"),
+)
 
-@click.command("pythons")
+
+@click.command("pythons", cls=Command, examples=EXAMPLES, sections=MATRIX)
 @project_option
 @python_option
 @matrix_options
 @click.option("--provision", is_flag=True, help="Let uv install those that are missing.")
 @click.option("--require-all", "strict", is_flag=True, help="Exit with 5 if one is missing.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to print it.")
+@click.option("--format", "form", type=OneOf(FORMATS), default="text", help="How to print it.")
 @click.option(
     "--separator",
-    type=click.Choice([";", ":"]),
+    type=OneOf([";", ":"]),
     help="What separates the list of the format cmake (default: ;).",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show SOABI and headers, and all that were passed over.")

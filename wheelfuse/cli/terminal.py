@@ -13,6 +13,7 @@ import click
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.escape import as_bytes, harmless, printable, without_orders
 
+PLAIN = "WHEELFUSE_PLAIN"
 _SHOWN = 200
 """Letters of a name that are shown."""
 
@@ -42,9 +43,42 @@ def _names_on_stdin() -> Iterator[str]:
         raise InvalidInput(Problem(f"cannot be read: {error.strerror}", where)) from error
 
 
+_asked: bool = False
+
+
+def speak_plainly() -> None:
+    """What is shown from now on is `plain`."""
+    global _asked
+    _asked = True
+
+
+def speak_as_usual() -> None:
+    """The next command begins: it is `plain` only if asked anew."""
+    global _asked
+    _asked = False
+
+
+def plain() -> bool:
+    """Whether to show words alone, in ASCII, one fact in a line: ``--plain``, or ``WHEELFUSE_PLAIN=1``."""
+    return _asked or os.environ.get(PLAIN, "0") not in ("", "0")
+
+
+def moves(stream: object) -> bool:
+    """Whether a line may be drawn again and again: on a terminal that can, and not for a screen reader."""
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb" and not plain()
+
+
 def color(stream: object) -> bool:
-    """Whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
-    return not os.environ.get("NO_COLOR") and bool(getattr(stream, "isatty", lambda: False)())
+    """Whether to colour: on a terminal that can, or if ``FORCE_COLOR`` asks for it; ``NO_COLOR`` (no-color.org) and
+    `plain` come first."""
+    if os.environ.get("NO_COLOR") or plain():
+        return False
+    wanted = os.environ.get("FORCE_COLOR", "0") not in ("", "0")
+    return wanted or (_is_terminal(stream) and os.environ.get("TERM") != "dumb")
+
+
+def _is_terminal(stream: object) -> bool:
+    return bool(getattr(stream, "isatty", lambda: False)())
 
 
 def echo(text: str, *, err: bool = False, orders: bool = False) -> None:
