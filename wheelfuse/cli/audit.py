@@ -214,7 +214,7 @@ def command(
         inputs = names(paths)
         read = (project, baseline, str(config) if config else None)
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
-        with progress(quiet, of_bytes=False) as advance:
+        with progress(quiet, ("reading", "judging")) as advance:
             if new_baseline:
                 counts = write_baseline(
                     new_baseline, inputs, installed=installed, python=python, jobs=jobs, limits=bounds,

@@ -22,7 +22,18 @@ from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import MATRIX, json_option, matrix_options, python_option, torch_python_option
-from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, live_output, note, warn, width
+from wheelfuse.cli.terminal import (
+    color,
+    complain,
+    echo,
+    echo_for_programs,
+    live_output,
+    moves,
+    note,
+    progress,
+    warn,
+    width,
+)
 from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions
@@ -172,7 +183,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     """A table on a terminal; in a log, a line when a job starts and one when it ends."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif moves(sys.stderr):
         from wheelfuse.report.build_live import live_jobs
 
         with live_jobs((job.target for job in plan.jobs), color=color(sys.stderr)) as take:
@@ -180,7 +191,18 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     else:
         from wheelfuse.report.build_text import event_line
 
-        yield lambda event: echo(line, err=True) if (line := event_line(event)) else None
+        with progress(quiet, ("building", "finishing"), "jobs") as advance:
+            ended = 0
+
+            def tell(event: JobEvent) -> None:
+                nonlocal ended
+                if line := event_line(event):
+                    echo(line, err=True)
+                ended += bool(event.result)
+                if advance:
+                    advance(ended, len(plan.jobs))
+
+            yield tell
 
 
 def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:

@@ -12,7 +12,7 @@ from wheelfuse.building.extension import CompiledExtension, compile_extension
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.options import OneOf, json_option, torch_python_option
-from wheelfuse.cli.terminal import color, echo, echo_for_programs, width
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, progress, width
 
 EXAMPLES = (
     Example("A module for one CPython:", "wheelfuse compile m.cpp --target 3.12 --name _m -o pkg"),
@@ -151,7 +151,8 @@ def command(
             cache=not no_cache,
             timeout=timeout,
         )
-        compiled = compile_extension(sources, output, target, options)
+        with progress(quiet, ("compiling", "auditing"), "files") as advance:
+            compiled = compile_extension(sources, output, target, options, progress=advance)
     _show(compiled, as_json=as_json, verbose=verbose, quiet=quiet)
 
 

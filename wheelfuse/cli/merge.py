@@ -149,7 +149,7 @@ def command(
         table = configured("merge", config)
         options = given.over(MergeOptions.from_table(table))
         bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.merge]")
-        with progress(quiet) as advance:
+        with progress(quiet, ("verifying", "comparing", "writing", "finishing")) as advance:
             outcome = merge(
                 names(wheels), output, options,
                 force=force, dry_run=dry_run, debug_files=debug_files, limits=bounds, progress=advance,

@@ -9,7 +9,7 @@ import click
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.options import LIMITS, json_option, limit_options
-from wheelfuse.cli.terminal import echo, echo_for_programs
+from wheelfuse.cli.terminal import echo, echo_for_programs, progress
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
 from wheelfuse.wheel.limits import Limits
@@ -49,7 +49,10 @@ def command(
 
     with refusals("split", as_json=as_json):
         bounds = Limits.from_table(limits, "the command line:")
-        wheels = split(fused, directory, parse_targets(targets), force=force, limits=bounds)
+        with progress(quiet, ("verifying", "comparing", "writing", "finishing")) as advance:
+            wheels = split(
+                fused, directory, parse_targets(targets), force=force, limits=bounds, progress=advance
+            )  # fmt: skip
     if as_json:
         echo(json.split_to_json(wheels))
     elif quiet:

@@ -141,7 +141,7 @@ def command(
             tuple(map(parse_python, pythons)), shell, parse_requirements(with_), no_deps, offline, find_links,
             timeout, command_timeout, require_all, parse_missing(allow_missing),
         )  # fmt: skip
-        with progress(quiet, of_bytes=False, doing="verifying") as advance:
+        with progress(quiet, ("verifying", "finishing"), "environments") as advance:
             bounds = Limits.from_table(limits, "the command line:")
             outcome = verify(names(wheels), options, jobs=jobs, keep=keep, limits=bounds, progress=advance)
     _show(outcome, as_json, quiet)
