@@ -45,7 +45,7 @@ import importlib.metadata as m
 try: print({_MARK!r} + m.version("torch"))
 except m.PackageNotFoundError: print({_MARK!r})
 """
-_VERSION = re.compile(r"\d+(?:\.\d+)+\S*")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 _MANAGERS = {
     "apt-get": ("install", {"c++": "g++", "headers": "python{version}-dev"}),
     "dnf": ("install", {"c++": "gcc-c++", "headers": "python{version}-devel"}),
@@ -204,7 +204,7 @@ def _asked(*command: str | Path) -> str:
 
 def _version_of(program: str) -> str:
     found = _VERSION.search(_asked(program, "--version"))
-    return found[0].rstrip(",)") if found else ""
+    return found[0] if found else ""
 
 
 def _tools(pythons: tuple[Python, ...]) -> Iterator[Tool]:

@@ -26,7 +26,7 @@ from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import LIMITS, limit_options
-from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
+from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
@@ -45,9 +45,13 @@ class Destination:
 
 def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None:
     if given and not context.resilient_parsing:
-        from wheelfuse.report.rules_text import rules_table
+        from wheelfuse.report.rules_text import rules_plain, rules_table
 
-        table = rules_table(entries(), width=width(), color=color(sys.stdout))
+        table = (
+            rules_plain(entries())
+            if plain()
+            else rules_table(entries(), width=width(), color=color(sys.stdout))
+        )
         echo(table)
         context.exit()
 
@@ -290,13 +294,19 @@ def _show(
 ) -> None:
     """What goes to standard output."""
     colored = color(sys.stdout)
-    if name == "text" and quiet:
+    if name == "text" and quiet and plain():
+        from wheelfuse.report.audit_plain import summary_plain
+
+        text = summary_plain(report)
+    elif name == "text" and quiet:
         from wheelfuse.report.audit_text import audit_summary
 
         text = audit_summary(report, color=colored)
     elif name:
         rules = applied_rules(options)
-        text = audit_as(name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads)
+        text = audit_as(
+            name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads, plain=plain()
+        )
     else:
         return
     echo(text, orders=name == "github")

@@ -30,6 +30,7 @@ from wheelfuse.cli.terminal import (
     live_output,
     moves,
     note,
+    plain,
     progress,
     warn,
     width,
@@ -196,7 +197,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
 
             def tell(event: JobEvent) -> None:
                 nonlocal ended
-                if line := event_line(event):
+                if line := event_line(event, plain=plain()):
                     echo(line, err=True)
                 ended += bool(event.result)
                 if advance:
@@ -252,18 +253,18 @@ def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) ->
 def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
     from wheelfuse.report import text
     from wheelfuse.report.audit_formats import audit_as
-    from wheelfuse.report.build_text import build_report
+    from wheelfuse.report.build_text import build_plain, build_report
 
     colored = color(sys.stdout)
-    echo(build_report(outcome, color=colored))
+    echo(build_plain(outcome) if plain() else build_report(outcome, color=colored))
     if fused.merge:
         warn(fused.merge.warnings)
         report = text.merge_report(fused.merge, width=width(), color=colored)
-        echo(f"\n{report}")
+        echo(text.merge_plain(fused.merge) if plain() else f"\n{report}")
     if fused.report and fused.options:
         rules = applied_rules(fused.options)
-        found = audit_as("text", fused.report, rules, width=width(), color=colored)
-        echo(f"\n{found}")
+        found = audit_as("text", fused.report, rules, width=width(), color=colored, plain=plain())
+        echo(found if plain() else f"\n{found}")
 
 
 def _show_json(outcome: BuildOutcome, fused: Fused) -> None:

@@ -12,7 +12,7 @@ from wheelfuse.building.extension import CompiledExtension, compile_extension
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.options import OneOf, json_option, torch_python_option
-from wheelfuse.cli.terminal import color, echo, echo_for_programs, progress, width
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, plain, progress, width
 
 EXAMPLES = (
     Example("A module for one CPython:", "wheelfuse compile m.cpp --target 3.12 --name _m -o pkg"),
@@ -171,5 +171,7 @@ def _show(compiled: CompiledExtension, *, as_json: bool, verbose: bool, quiet: b
     else:
         from wheelfuse.report.compile_text import compiled_report
 
-        text = compiled_report(compiled, width=width(), color=color(sys.stdout), verbose=verbose)
+        text = compiled_report(
+            compiled, width=width(), color=color(sys.stdout), verbose=verbose, plain=plain()
+        )
         echo(text)

@@ -12,7 +12,17 @@ from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
 from wheelfuse.cli.options import LIMITS, OneOf, limit_options
-from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, names, progress, warn, width
+from wheelfuse.cli.terminal import (
+    color,
+    complain,
+    echo,
+    echo_for_programs,
+    names,
+    plain,
+    progress,
+    warn,
+    width,
+)
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
@@ -179,4 +189,5 @@ def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
         if written:
             echo_for_programs(str(written.path))
     else:
-        echo(text.merge_report(outcome, width=width(), color=color(sys.stdout)))
+        report = text.merge_report(outcome, width=width(), color=color(sys.stdout))
+        echo(text.merge_plain(outcome) if plain() else report)

@@ -11,7 +11,7 @@ from wheelfuse.cli import refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.matrix import stated_matrix
 from wheelfuse.cli.options import MATRIX, OneOf, matrix_options, project_option, python_option
-from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, warn, width
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, plain, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.api import located, require_all
 from wheelfuse.interpreters.formats import FORMATS, OF_INTERPRETERS, OF_TARGETS, cmake
@@ -93,9 +93,12 @@ def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
 
         text = f"{pythons_to_json(found)}\n"
     elif form == "text":
-        from wheelfuse.report.pythons_text import pythons_text
+        from wheelfuse.report.pythons_text import pythons_plain, pythons_text
 
-        text = pythons_text(found, width=width(), color=color(sys.stdout), verbose=verbose)
+        if plain():
+            text = pythons_plain(found, verbose=verbose)
+        else:
+            text = pythons_text(found, width=width(), color=color(sys.stdout), verbose=verbose)
     else:
         note(found.matrix.notes)
         text = (

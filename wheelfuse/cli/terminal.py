@@ -95,6 +95,7 @@ def echo(text: str, *, err: bool = False, orders: bool = False) -> None:
     """
     _clear()
     stream = sys.stderr if err else sys.stdout
+    text = text.replace("\u2026", "...") if plain() else text
     colored = color(stream)
     text = harmless(text.removesuffix("\n"), styles=colored)
     encoding = getattr(stream, "encoding", None) or "utf-8"

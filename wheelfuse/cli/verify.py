@@ -11,7 +11,7 @@ import click
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.options import LIMITS, json_option, limit_options
-from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
+from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.options import parse_missing
 from wheelfuse.interpreters.search import parse_python
@@ -149,7 +149,7 @@ def command(
 
 
 def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
-    from wheelfuse.report import verify_json, verify_text
+    from wheelfuse.report import verify_json, verify_plain, verify_text
 
     if not quiet:
         warn(map(Problem, outcome.warnings))
@@ -160,4 +160,4 @@ def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
         echo(verify_text.verification_summary(outcome, color=colored))
     else:
         text = verify_text.verification_report(outcome, width=width(), color=colored)
-        echo(text)
+        echo(verify_plain.verification_plain(outcome) if plain() else text)

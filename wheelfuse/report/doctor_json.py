@@ -22,7 +22,10 @@ def diagnosis_to_json(found: Diagnosis) -> str:
             "system": found.system,
             "processors": found.processors,
             "memory": {"total": found.memory or None, "available": found.available or None},
-            "commands": {one.command: {"works": not one.missing, "missing": list(one.missing)} for one in found.abilities},
+            "commands": {
+                one.command: {"works": not one.missing, "missing": list(one.missing)}
+                for one in found.abilities
+            },
             "pythons": [_python(one) for one in found.pythons],
             "tools": [
                 {

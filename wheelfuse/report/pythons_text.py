@@ -30,6 +30,23 @@ def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verb
     return rendered(lines, color)
 
 
+def pythons_plain(pythons: Pythons, *, verbose: bool = False) -> str:
+    """The same in words alone, one fact in a line."""
+    lines = [_head(pythons), *(f"note: {note}" for note in pythons.matrix.notes)]
+    for row in pythons.rows:
+        if one := row.interpreter:
+            lines.append(f"{row.target}: {one.version}, from {one.source}, at {one.path}")
+            lines += (f"{row.target}: {line}" for line in _details(one)) if verbose else ()
+        else:
+            lines.append(f"{row.target}: MISSING")
+        lines += (f"{row.target}: passed over: {_reason(unusable)}" for unusable in row.passed_over)
+    others = [*(f"as good: {_twin(twin)}" for twin in pythons.twins)]
+    others += (f"passed over: {_reason(one)}" for one in pythons.others)
+    if others:
+        lines += others if verbose else [f"{count(len(others), 'other')} found and not taken; -v shows more"]
+    return "\n".join((*map(printable, lines), ""))
+
+
 def _head(pythons: Pythons) -> str:
     matrix, there, all_ = pythons.matrix, len(pythons.interpreters), len(pythons.rows)
     if all_ == 1:
