@@ -44,8 +44,8 @@ def audit_plain(report: Report, rules: Iterable[Entry], *, verbose: bool = False
     """The report of an audit. *verbose* shows notes; *roads* spells the roads to one file out."""
     known = titles(rules)
     lines: list[str] = []
-    for subject in report.subjects:
-        before = f"{subject.label}: " if len(report.subjects) > 1 else ""
+    for number, subject in enumerate(report.subjects, 1):
+        before = f"input {number}: " if len(report.subjects) > 1 else ""
         lines += (f"{before}{line}" for line in _subject(subject, known, verbose))
     ahead = roads_ahead(report.roads)
     lines += (line for road in ahead for line in _road(road)) if roads else road_summaries(ahead)
@@ -66,7 +66,7 @@ def summary_plain(report: Report) -> str:
 
 
 def _subject(subject: SubjectReport, known: dict[str, str], verbose: bool) -> Iterator[str]:
-    yield f"input: {subject.label}, {kind_of(subject, human_size(subject.size))}"
+    yield f"{subject.label}: {kind_of(subject, human_size(subject.size))}"
     yield from _modules(subject.answer.modules)
     yield from _facts(subject)
     shown = [finding for finding in subject.findings if verbose or finding.severity is not Severity.INFO]
