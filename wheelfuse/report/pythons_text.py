@@ -16,11 +16,11 @@ from wheelfuse.report.rules_text import wrapped
 
 def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verbose: bool = False) -> str:
     """One line for each target: its version, where it was found, its path; and why others were passed over."""
-    lines = [Text(_head(pythons), style="bold")]
+    lines = [Text(line, style="bold") for line in wrapped(_head(pythons), width)]
     lines += (Text(line) for note in pythons.matrix.notes for line in wrapped(f"- {printable(note)}", width))
     lines.append(Text())
     for row in pythons.rows:
-        lines += _row(row, _columns(pythons), verbose)
+        lines += _row(row, _columns(pythons), verbose, width)
     if verbose:
         lines += _section("as good, but there is one already", map(_twin, pythons.twins))
         lines += _section("passed over", map(_reason, pythons.others))
@@ -71,11 +71,16 @@ def _columns(pythons: Pythons) -> tuple[int, int, int]:
     )
 
 
-def _row(row: Row, columns: tuple[int, int, int], verbose: bool) -> Iterator[Text]:
+def _row(row: Row, columns: tuple[int, int, int], verbose: bool, width: int) -> Iterator[Text]:
     target, version, source = columns
     if interpreter := row.interpreter:
-        told = f"{interpreter.version:<{version}}  {interpreter.source:<{source}}  {interpreter.path}"
-        yield Text(f"{row.target!s:<{target}}  {printable(told)}")
+        lead = f"{row.target!s:<{target}}  {interpreter.version:<{version}}  {interpreter.source:<{source}}"
+        path = printable(str(interpreter.path))
+        if len(lead) + 2 + len(path) <= width:
+            yield Text(f"{printable(lead)}  {path}")
+        else:  # whole, for it is to be copied
+            yield Text(printable(lead.rstrip()))
+            yield Text(f"{'':{target}}  {path}")
         if verbose:
             yield from (Text(f"{'':{target}}  {line}") for line in _details(interpreter))
     else:
@@ -88,8 +93,9 @@ def _details(interpreter: Interpreter) -> Iterator[str]:
     libc = (
         f"{platform.libc} {'.'.join(map(str, platform.version))}" if any(platform.version) else platform.libc
     )
-    yield printable(f"SOABI {interpreter.soabi}, EXT_SUFFIX {interpreter.ext_suffix}")
-    yield printable(f"{platform.machine}, {libc}, headers in {interpreter.include}")
+    yield printable(f"{platform.machine}, {libc}, SOABI {interpreter.soabi}")
+    yield printable(f"EXT_SUFFIX {interpreter.ext_suffix}")
+    yield printable(f"headers in {interpreter.include}")
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[Text]:
