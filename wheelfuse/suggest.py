@@ -17,7 +17,7 @@ def close(word: str, known: Iterable[str]) -> tuple[str, ...]:
     if low in by_letters:
         return (by_letters[low],)
     begun = [name for name in by_letters if low and name.startswith(low)]
-    near = get_close_matches(low, by_letters, n=_MOST, cutoff=0.65)
+    near = get_close_matches(low, by_letters, n=_MOST, cutoff=0.6)
     return tuple(by_letters[name] for name in dict.fromkeys((*begun[:_MOST], *near)))[:_MOST]
 
 

@@ -94,8 +94,8 @@ def test_help_fits_and_nothing_is_cut(name: str, columns: int) -> None:
     ).replace("[ARGS]...", "")
     assert examples
     if not name:
-        words = " ".join(text.split())
-        assert all(" ".join(told.split()) in words for told in COMMANDS.values())
+        words = "".join(text.split())
+        assert all("".join(told.split()) in words for told in COMMANDS.values())
         assert all(line in examples for line in EXAMPLES)
 
 
@@ -124,7 +124,7 @@ MISTYPED = {
     "a level": (("audit", "--fail-on", "errors", "a.whl"), "did you mean error?"),
     "a format of an audit": (("audit", "--format", "jsn", "a.whl"), "did you mean json?"),
     "a format of pythons": (("pythons", "--format", "buildkit"), "did you mean buildkite?"),
-    "a CI system": (("ci", "gitlub"), "did you mean github"),
+    "a CI system": (("ci", "githb"), "did you mean github"),
     "a shell": (("completion", "zhs"), "did you mean zsh?"),
     "a rule to explain": (("explain", "WF23"), "did you mean"),
     "a library": (("compile", "x.cpp", "--target", "3.12", "-o", ".", "--cudart", "sttic"), "did you mean static?"),

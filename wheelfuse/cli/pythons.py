@@ -33,7 +33,14 @@ EXAMPLES = (
 @matrix_options
 @click.option("--provision", is_flag=True, help="Let uv install those that are missing.")
 @click.option("--require-all", "strict", is_flag=True, help="Exit with 5 if one is missing.")
-@click.option("--format", "form", type=OneOf(FORMATS), default="text", help="How to print it.")
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(FORMATS),
+    default="text",
+    metavar="FORMAT",
+    help=f"How to print it: {', '.join(FORMATS)}.",
+)
 @click.option(
     "--separator",
     type=OneOf([";", ":"]),

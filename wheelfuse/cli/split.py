@@ -9,7 +9,7 @@ import click
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.options import LIMITS, json_option, limit_options
-from wheelfuse.cli.terminal import echo, echo_for_programs, progress
+from wheelfuse.cli.terminal import echo, echo_for_programs, plain, progress
 from wheelfuse.fuse.api import split
 from wheelfuse.fuse.options import parse_targets
 from wheelfuse.wheel.limits import Limits
@@ -59,4 +59,4 @@ def command(
         for wheel in wheels:
             echo_for_programs(str(wheel.path))
     else:
-        echo(text.split_report(wheels))
+        echo(text.split_plain(wheels) if plain() else text.split_report(wheels))

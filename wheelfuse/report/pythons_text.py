@@ -93,7 +93,8 @@ def _details(interpreter: Interpreter) -> Iterator[str]:
     libc = (
         f"{platform.libc} {'.'.join(map(str, platform.version))}" if any(platform.version) else platform.libc
     )
-    yield printable(f"{platform.machine}, {libc}, SOABI {interpreter.soabi}")
+    yield printable(f"{platform.machine}, {libc}")
+    yield printable(f"SOABI {interpreter.soabi}")
     yield printable(f"EXT_SUFFIX {interpreter.ext_suffix}")
     yield printable(f"headers in {interpreter.include}")
 

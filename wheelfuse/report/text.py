@@ -287,6 +287,16 @@ def split_report(wheels: tuple[SplitWheel, ...]) -> str:
     return "\n".join((*lines, ""))
 
 
+def split_plain(wheels: tuple[SplitWheel, ...]) -> str:
+    """The same in words alone, one fact in a line."""
+    lines = []
+    for wheel in wheels:
+        lines.append(f"wheel: {wheel.path}, {human_size(wheel.size)}")
+        lines += (f"not restorable in {wheel.label}: {loss.path}: {loss.why}" for loss in wheel.losses)
+    lines += (f"guessed: {note}" for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes))
+    return "\n".join((*map(printable, lines), ""))
+
+
 def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:
     for why, paths in _by_reason((loss.path, loss.why) for loss in losses).items():
         yield f"    not restorable: {_count(len(paths), 'file')} ({printable(why)})"
