@@ -15,16 +15,17 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "escape", "glob", "target", "temporary", "workers"})
+BASE = frozenset({"content", "errors", "escape", "glob", "suggest", "target", "temporary", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
-JOBS = FACTS | MACHINE | {"auditing", "fuse", "building", "verifying", "pipelines"}
+JOBS = FACTS | MACHINE | {"doctor", "auditing", "fuse", "building", "verifying", "pipelines"}
 MAY_IMPORT = {
     "content": frozenset({"temporary", "workers"}),
     "errors": frozenset({"escape"}),
     "escape": frozenset(),
     "glob": frozenset(),
-    "target": frozenset({"errors"}),
+    "suggest": frozenset(),
+    "target": frozenset({"errors", "suggest"}),
     "temporary": frozenset(),
     "workers": frozenset(),
     "pyproject": frozenset({"errors"}),
@@ -36,6 +37,7 @@ MAY_IMPORT = {
     "interpreters": BASE | {"wheel", "abi", "processes", "pyproject"},
     "building": BASE | MACHINE | {"wheel", "auditing", "pyproject"},
     "verifying": FACTS | MACHINE,
+    "doctor": BASE | MACHINE | {"abi", "building"},
     "pipelines": BASE | {"pyproject"},
     "fuse": FACTS | {"auditing"},
     "report": JOBS,

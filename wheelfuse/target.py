@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from wheelfuse.suggest import meant
+
 _TAG = re.compile(r"cp3([0-9]{1,4})(t?)")
 _NAME = re.compile(r"(?:cp3|3\.)([0-9]{1,4})(t?)")
+_MEANT = re.compile(r"(?:cp|py|cpython|python|)-?3[._]?([0-9]{1,2})(?:\.[0-9]+)?(t?)", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.cpython-3([0-9]{1,4})(t?)(?:-[A-Za-z0-9_.-]+)?\.so")
 
 
@@ -81,3 +84,10 @@ ALL_TARGETS = tuple(
 
 OLDEST_MAINTAINED = Target(10)
 """The oldest CPython that gets fixes: those before have reached their end of life."""
+
+
+def meant_target(text: str) -> str:
+    """``; did you mean cp312?``, to be added to why *text* is no target: ``3.12``, ``py312`` and ``312t`` are close."""
+    known = list(map(str, ALL_TARGETS))
+    match = _MEANT.fullmatch(text)
+    return meant(f"cp3{match[1]}{match[2].lower()}" if match else text, known)

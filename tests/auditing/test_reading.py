@@ -178,7 +178,10 @@ def test_several_processes_read_the_same_as_one(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     many = read_all(paths, jobs=2, progress=lambda done, total: told.append((done, total)))
     assert many == read_all(paths)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    total = sum(path.stat().st_size for path in paths)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {of for _, of in told} == {total}
+    assert (told[0], told[-1]) == ((0, total), (total, total))
 
 
 def test_several_threads_read_the_same_as_one(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ EVIL = "\x1b[2J\x9b8m\u202e::error::x##[error]y%0A"
 UNSEEN = "::error::x\ufe0f\u3164\u034f[red]<img src=x>##[error]`%0A'$HOME' |é"
 """For names of members, in which wheels must have no control characters; these are invisible all the same."""
 
-OF_BARS = re.compile(r"\x1b\[(?:\?25[lh]|2K|1A)")
+OF_BARS = re.compile(r"\x1b\[(?:\?25[lh]|2?K|1A)")
 """What a progress bar of rich sends besides colours: to hide the cursor, to go back to the line, and to clear it."""
 OURS = re.compile(r"\x1b\[(?:0|1|2|3\d|4[09]|9\d|38;5;\d+)(?:;(?:1|2|3\d|49|38;5;\d+))*m")
 

@@ -185,10 +185,24 @@ def in_a_terminal(*arguments: object, **env: str) -> str:
 COLOURS = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
 
 
-def test_a_terminal_gets_colour_and_a_progress_bar(wheels: list[Path], tmp_path: Path) -> None:
+def test_a_terminal_gets_colour(wheels: list[Path], tmp_path: Path) -> None:
     shown = in_a_terminal("merge", *wheels, "-o", tmp_path / "out", *KEEP)
     assert COLOURS.search(shown)
-    assert "verifying" in shown
+
+
+def test_colour_can_be_forced_into_a_pipe(wheels: list[Path], tmp_path: Path) -> None:
+    forced = merged(wheels, tmp_path / "1", FORCE_COLOR="1")
+    assert COLOURS.search(forced.stdout) or "\x1b[1;32m" in forced.stdout
+    for more in ({"NO_COLOR": "1"}, {"WHEELFUSE_PLAIN": "1"}, {"FORCE_COLOR": "0"}):
+        shown = merged(wheels, tmp_path / str(more), **{"FORCE_COLOR": "1", **more})
+        assert ESCAPE not in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("variable", [{"TERM": "dumb"}, {"WHEELFUSE_PLAIN": "1"}])
+def test_a_terminal_that_obeys_nothing_gets_no_escape_codes(
+    wheels: list[Path], tmp_path: Path, variable: dict[str, str]
+) -> None:
+    assert ESCAPE not in in_a_terminal("merge", *wheels, "-o", tmp_path / "out", *KEEP, **variable)
 
 
 def test_no_color_is_honoured(wheels: list[Path], tmp_path: Path) -> None:
@@ -199,7 +213,7 @@ def test_no_color_is_honoured(wheels: list[Path], tmp_path: Path) -> None:
     assert not COLOURS.search(refused)
 
 
-@pytest.mark.parametrize("variable", ["FORCE_COLOR", "CLICOLOR_FORCE", "TERM"])
+@pytest.mark.parametrize("variable", ["CLICOLOR_FORCE", "TERM"])
 def test_a_pipe_gets_no_escape_codes(wheels: list[Path], tmp_path: Path, variable: str) -> None:
     done = merged(wheels, tmp_path / "out", **{variable: "xterm-256color" if variable == "TERM" else "1"})
     refused = wheelfuse("merge", *wheels, "-o", tmp_path / "out")

@@ -191,6 +191,7 @@ def test_every_schema_says_what_it_is_for() -> None:
         "audit-1.json",
         "verify-1.json",
         "build-1.json",
+        "doctor-1.json",
         "compile-1.json",
         "pythons-1.json",
     }

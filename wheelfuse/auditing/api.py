@@ -9,7 +9,7 @@ from pathlib import Path
 from wheelfuse.auditing import baseline as baselines
 from wheelfuse.auditing.inputs import Progress, StrPath, read_all
 from wheelfuse.auditing.libraries import find_libraries
-from wheelfuse.auditing.options import AuditOptions
+from wheelfuse.auditing.options import AuditOptions, require_rules
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.road import roads
 from wheelfuse.auditing.runner import judge, run
@@ -46,6 +46,7 @@ def audit(
         UsageError: nothing to audit, an unknown interpreter, or an unusable project or baseline.
     """
     options = options or AuditOptions()
+    require_rules(options)
     directories = tuple(map(Path, with_))
     against = Against(
         str(project or ""),

@@ -47,8 +47,8 @@ class Input:
         """Bytes of the file; 0 for what is none, or cannot be looked at."""
         return os.path.getsize(self.path) if os.path.isfile(self.path) else 0  # noqa: PTH113, PTH202
 
-    def read(self, threads: int = 1) -> Subject:
-        """The facts. Nothing raises for bad content."""
+    def read(self, threads: int = 1, tell: Callable[[int], None] | None = None) -> Subject:
+        """The facts. Nothing raises for bad content. *tell* is told how many bytes of a wheel are read."""
         if self.environment:
             from wheelfuse.auditing.installed import read_installed
 
@@ -57,7 +57,7 @@ class Input:
             return Subject(self.path, Kind.FILE, unreadable=self.refused, size=self.size)
         if self.member:
             return read_wheel_in_zip(Path(self.path), self.member, threads=threads, limits=self.limits)
-        return read_subject(Path(self.path), threads=threads, limits=self.limits)
+        return read_subject(Path(self.path), threads=threads, limits=self.limits, tell=tell)
 
 
 def read_all(
@@ -92,10 +92,17 @@ def read_all(
     if not inputs:
         raise UsageError("nothing to audit: name wheels, shared objects, directories, or --installed NAME")
     found: dict[Input, Subject] = {}
-    for item, subject in _read(inputs, jobs or processors()):
-        found[item] = prepare(subject)
+    total, done = sum(item.size for item in inputs), 0
+
+    def tell(size: int) -> None:
+        """So much is read, of what is being read now."""
         if progress:
-            progress(len(found), len(inputs))
+            progress(min(done + size, total), total)
+
+    for item, subject in _read(inputs, jobs or processors(), tell):
+        found[item] = prepare(subject)
+        done += item.size
+        tell(0)
     return tuple(_distinct(found[item] for item in inputs))
 
 
@@ -118,16 +125,19 @@ def _inputs(given: str, limits: Limits) -> Iterable[Input]:
     return [Input(given)]
 
 
-def _read(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+def _read(inputs: Sequence[Input], jobs: int, tell: Callable[[int], None]) -> Iterator[tuple[Input, Subject]]:
     """Read the inputs by so many processors; they come as they end."""
     if jobs > 1 and len(inputs) > 1:
-        yield from _read_by_processes(inputs, jobs)
+        yield from _read_by_processes(inputs, jobs, tell)
         return
+    tell(0)
     for item in inputs:
-        yield item, item.read(min(jobs, MOST))
+        yield item, item.read(min(jobs, MOST), tell)
 
 
-def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Input, Subject]]:
+def _read_by_processes(
+    inputs: Sequence[Input], jobs: int, tell: Callable[[int], None]
+) -> Iterator[tuple[Input, Subject]]:
     """Read by several processes, since parsing is Python. This process is one of them."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -142,6 +152,7 @@ def _read_by_processes(inputs: Sequence[Input], jobs: int) -> Iterator[tuple[Inp
     try:
         largest_first = sorted(inputs, key=lambda item: -item.size)
         futures = {pool.submit(item.read, threads): item for item in largest_first}
+        tell(0)  # not before: who is told may start a thread, and the processes are forked by now
         elsewhere: deque[Future[Subject]] = deque()
         for future, item in futures.items():
             if not future.cancel():  # another process has it

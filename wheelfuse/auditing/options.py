@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wheelfuse.auditing.finding import Finding, Severity
-from wheelfuse.errors import UsageError
+from wheelfuse.errors import Problem, UsageError
 from wheelfuse.glob import glob_pattern
+from wheelfuse.suggest import close, meant
 from wheelfuse.wheel.limits import KEYS as LIMITS
 
 FAIL_ON = ("error", "warning", "never")
+_CODE = r"WF\d{3}"
 _KEYS = {"select", "ignore", "severity", "fail-on", "strict"}
 
 
@@ -39,6 +41,7 @@ class Ignore:
         if not match:
             raise UsageError(
                 f"--ignore {text!r} is not CODE[:GLOB][=REASON], such as WF304:pkg/_x*.so=vendored"
+                f"{_meant_code(re.split('[:=]', text)[0])}"
             )
         return cls._made(match[1], match[2] or "", (match[3] or "").strip())
 
@@ -142,8 +145,41 @@ def parse_codes(texts: Iterable[Any]) -> tuple[str, ...]:
     """
     codes = [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
     if wrong := [code for code in codes if not re.fullmatch(r"WF\d{0,3}", code)]:
-        raise UsageError(f"{wrong[0]!r} is no rule code such as WF304, nor the beginning of one")
+        said = f"{wrong[0]!r} is no rule code such as WF304, nor the beginning of one"
+        raise UsageError(f"{said}{_meant_code(wrong[0])}")
     return tuple(codes)
+
+
+def require_rules(options: AuditOptions) -> None:
+    """Nothing, if there are rules for all the codes in the options: a mistyped one would silently do nothing.
+
+    Raises:
+        UsageError: a code is that of no rule, nor the beginning of one.
+    """
+    from wheelfuse.auditing.rules import listed
+
+    known = {rule.code for rule in listed()}
+    given = (*options.select, *(ignore.code for ignore in options.ignore), *options.severity)
+    problems = [
+        Problem(
+            f"no rule has the code {code}{_meant_code(code)}", todo="wheelfuse audit --list-rules lists all."
+        )
+        for code in dict.fromkeys(given)
+        if not any(rule.startswith(code) for rule in known)
+    ]
+    if problems:
+        raise UsageError(problems)
+
+
+def _meant_code(text: str) -> str:
+    """The codes that may have been meant: by the name of a rule, or by a code that is alike."""
+    from wheelfuse.auditing.rules import listed
+
+    by_name = {rule.name: rule.code for rule in listed()}
+    if not re.fullmatch(r"\W*[wW]?[fF]?\d*", text):
+        near = close(text.replace("_", "-"), by_name)
+        return f"; did you mean {by_name[near[0]]} ({near[0]})?" if near else ""
+    return meant(text if text[:2].upper() == "WF" else f"WF{text}", by_name.values())
 
 
 def parse_severity(text: str) -> tuple[str, Severity | None]:
@@ -154,9 +190,10 @@ def parse_severity(text: str) -> tuple[str, Severity | None]:
     """
     code, _, name = text.partition("=")
     known: dict[str, Severity | None] = {"off": None, **{str(severity): severity for severity in Severity}}
-    if not re.fullmatch(r"WF\d{3}", code) or name not in known:
+    if not re.fullmatch(_CODE, code) or name not in known:
         raise UsageError(
             f"{text!r} is not CODE=SEVERITY, such as WF304=warning; there are {', '.join(known)}"
+            f"{meant(name, known) if re.fullmatch(_CODE, code) else _meant_code(code)}"
         )
     return code, known[name]
 
@@ -168,5 +205,5 @@ def checked_fail_on(text: str) -> str:
         UsageError: it is none.
     """
     if text not in FAIL_ON:
-        raise UsageError(f"fail-on is {text!r}; there are {', '.join(FAIL_ON)}")
+        raise UsageError(f"fail-on is {text!r}; there are {', '.join(FAIL_ON)}{meant(text, FAIL_ON)}")
     return text

@@ -35,18 +35,24 @@ _DYNAMIC = ("ET_DYN", "ET_EXEC")
 
 
 def read_subject(
-    path: Path, label: str = "", *, threads: int = 1, limits: Limits = DEFAULT_LIMITS
+    path: Path,
+    label: str = "",
+    *,
+    threads: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    tell: Callable[[int], None] | None = None,
 ) -> Subject:
     """What lies at *path*: a wheel, a directory, or any other file, taken for a shared object.
 
-    The members of a wheel are read by so many *threads*; of one beyond the *limits* none is.
+    The members of a wheel are read by so many *threads*; of one beyond the *limits* none is. *tell* is told how many
+    bytes of it are read.
     """
     label = label or (path.name if path.suffix == ".whl" else str(path))
     try:
         if path.is_dir():
             return read_directory(path, label, limits)
         if path.suffix == ".whl":
-            return read_wheel_subject(path, label, threads, limits)
+            return read_wheel_subject(path, label, threads, limits, tell)
         return _read_file(path, label, limits)
     except InvalidInput as error:
         kind = Kind.WHEEL if path.suffix == ".whl" else Kind.FILE
@@ -83,7 +89,13 @@ def read_wheel_in_zip(
         return read_subject(copy, label, threads=threads, limits=limits)
 
 
-def read_wheel_subject(path: Path, label: str, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> Subject:
+def read_wheel_subject(
+    path: Path,
+    label: str,
+    threads: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    tell: Callable[[int], None] | None = None,
+) -> Subject:
     """A wheel. Every member is held against RECORD.
 
     Raises:
@@ -91,7 +103,7 @@ def read_wheel_subject(path: Path, label: str, threads: int = 1, limits: Limits 
     """
     with Archive(path, limits) as archive:
         said = statements(archive)
-        seen = _read_members(archive, said, threads)
+        seen = _read_members(archive, said, threads, tell or (lambda _: None))
         members = [seen[path] for path in said.members]
         return Subject(
             label,
@@ -122,19 +134,28 @@ class _Seen:
     sources: PythonSources = field(default_factory=PythonSources)
 
 
-def _read_members(archive: Archive, said: Statements, threads: int) -> dict[str, _Seen]:
+def _read_members(
+    archive: Archive, said: Statements, threads: int, tell: Callable[[int], None]
+) -> dict[str, _Seen]:
     """All members, by path, which are inflated, hashed and looked into once."""
 
     def read(batch: tuple[Member, ...]) -> list[tuple[str, _Seen]]:
         return [(member.path, _read_member(archive, member, said)) for member in batch]
 
+    def told(found: Iterable[list[tuple[str, _Seen]]]) -> Iterator[list[tuple[str, _Seen]]]:
+        done = 0
+        for portion in found:
+            yield portion
+            done += sum(said.members[path].compressed_size for path, _ in portion)
+            tell(done)
+
     portions = batches(said.members.values())
     if threads == 1:
-        return dict(chain.from_iterable(map(read, portions)))
+        return dict(chain.from_iterable(told(map(read, portions))))
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads) as pool:
-        return dict(chain.from_iterable(pool.map(read, portions)))
+        return dict(chain.from_iterable(told(pool.map(read, portions))))
 
 
 def _read_member(archive: Archive, member: Member, said: Statements) -> _Seen:

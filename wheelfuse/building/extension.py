@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,9 @@ from wheelfuse.temporary import keeping, scratch
 from wheelfuse.wheel.outputs import make_executable, replacing
 from wheelfuse.workers import processors
 
+Progress = Callable[[int, int], None]
+"""Called with the files compiled so far, and those to compile in all."""
+
 MOST_LINES = 60
 """How many lines of what a compiler printed an error shows: the first, for later ones follow from them."""
 
@@ -64,12 +67,14 @@ def compile_extension(
     output: StrPath,
     target: StrPath | Target,
     options: ExtensionOptions | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> CompiledExtension:
     """Compile *sources* (C++ and CUDA) to an extension module for *target*, below the directory *output*.
 
     *target* is an interpreter, or a target (``cp312``) of which this machine has one. Of the interpreter only its
     headers and the suffix of its modules are used: it needs neither torch nor pip. The module is written only if the
-    audit finds that it loads there.
+    audit finds that it loads there. *progress* is told how many files are compiled.
 
     Raises:
         UsageError: the request makes no sense: no sources, or some that do not exist.
@@ -83,7 +88,7 @@ def compile_extension(
     tools = _toolchain(files, options, _interpreter(target, options))
     with scratch() as directory:
         built = directory / "built" / options.file_name(tools.interpreter)
-        commands = _build(files, options, tools, directory, built)
+        commands = _build(files, options, tools, directory, built, progress or (lambda _, __: None))
         path = Path(output) / options.file_name(tools.interpreter)
         report = _audited(built, path, tools, options, directory)
         data = built.read_bytes()
@@ -186,7 +191,12 @@ def _torch(options: ExtensionOptions) -> Torch:
 
 
 def _build(
-    files: Sequence[Path], options: ExtensionOptions, tools: Toolchain, scratch: Path, built: Path
+    files: Sequence[Path],
+    options: ExtensionOptions,
+    tools: Toolchain,
+    scratch: Path,
+    built: Path,
+    progress: Progress,
 ) -> tuple[Command, ...]:
     """Compile and link to *built*; returns what was run."""
     here = Path.cwd()
@@ -207,7 +217,11 @@ def _build(
     linking = link_command([command.output for command in compiling], options, tools, built)
     with ThreadPoolExecutor(options.jobs or processors()) as pool:
         try:
-            problems = [problem for problem in pool.map(one, compiling) if problem]
+            problems = []
+            progress(0, len(compiling))
+            for done, problem in enumerate(pool.map(one, compiling), 1):
+                problems += [problem] if problem else []
+                progress(done, len(compiling))
         except BaseException:
             stop.set()  # or else the end of the block would wait for the compilers
             raise

@@ -18,8 +18,10 @@ from typing import Any, TextIO
 import click
 
 from wheelfuse import __version__
-from wheelfuse.cli.terminal import complain, echo, warn
+from wheelfuse.cli.command import plain_option
+from wheelfuse.cli.terminal import complain, echo, speak_as_usual, warn
 from wheelfuse.errors import InvalidInput, Problem, UsageError, WheelfuseError
+from wheelfuse.suggest import meant
 
 COMMANDS = {
     "pythons": "Show the CPythons that a project is built for, and the interpreter of this machine for each.",
@@ -31,8 +33,16 @@ COMMANDS = {
     "verify": "Install wheels, import their extension modules, and run a command, on every CPython that they claim.",
     "ci": "Write a pipeline for the project at hand: github, buildkite or gitlab.",
     "explain": "Explain rules of the audit: what each finds, why it matters, and what to do.",
+    "doctor": "Say what this machine can do, and how to install what is missing.",
+    "completion": "Print the script by which bash, zsh or fish completes wheelfuse.",
 }
 """The commands, and how the help of each begins: ``--help`` lists them, and loads none."""
+
+EXAMPLES = (
+    "wheelfuse merge wheelhouse -o dist",
+    "wheelfuse audit dist",
+    "wheelfuse merge --help",
+)
 
 
 class _Commands(click.Group):
@@ -45,14 +55,32 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"wheelfuse.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        limit = formatter.width - 6 - max(map(len, COMMANDS))  # as click has it
-        rows = [
-            (name, click.Command(name, help=text).get_short_help_str(limit))
-            for name, text in COMMANDS.items()
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but whoever mistypes a command is told which may be meant."""
+        name = args[0]
+        if name not in COMMANDS and name[:1].isalnum() and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}{meant(name, COMMANDS)}.".replace("?.", "?"))
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Commands, of which none is loaded, and options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=told) for name, told in COMMANDS.items() if name.startswith(incomplete)
         ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for line in EXAMPLES:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -74,6 +102,9 @@ def cli() -> None:
     """
 
 
+cli.params.append(plain_option())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     with _faults_told(), _ending_in_order(), _leftovers_told():
@@ -81,6 +112,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> None:
+    speak_as_usual()
+    if os.environ.get("_WHEELFUSE_COMPLETE"):  # a shell asks
+        from wheelfuse.cli import shells  # noqa: F401 (makes itself known)
     try:
         code: int | None = cli.main(arguments, prog_name="wheelfuse", standalone_mode=False)
         sys.stdout.flush()

@@ -22,13 +22,15 @@ from wheelfuse.auditing.options import (
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.rules import entries
 from wheelfuse.auditing.runner import applied_rules
-from wheelfuse.cli import refusals
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.options import limit_options
-from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
+from wheelfuse.cli.options import LIMITS, limit_options
+from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
+from wheelfuse.suggest import meant
 from wheelfuse.wheel.limits import Limits
 from wheelfuse.wheel.outputs import followed, together
 
@@ -43,36 +45,69 @@ class Destination:
 
 def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None:
     if given and not context.resilient_parsing:
-        from wheelfuse.report.rules_text import rules_table
+        from wheelfuse.report.rules_text import rules_plain, rules_table
 
-        table = rules_table(entries(), width=width(), color=color(sys.stdout))
+        table = (
+            rules_plain(entries())
+            if plain()
+            else rules_table(entries(), width=width(), color=color(sys.stdout))
+        )
         echo(table)
         context.exit()
 
 
-@click.command("audit", no_args_is_help=True)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+EXAMPLES = (
+    Example("Where do these wheels load, and why not elsewhere?", "wheelfuse audit dist"),
+    Example(
+        "Fail on warnings, too, but for one rule:", "wheelfuse audit dist --fail-on warning --ignore WF504"
+    ),
+    Example(
+        "A report for people, and one for code scanning:", "wheelfuse audit dist --format sarif=audit.sarif"
+    ),
+)
+SECTIONS = {
+    "What is audited": ("--installed", "--python", "--with", "--project"),
+    "What counts": (
+        "--select", "--ignore", "--severity", "--fail-on", "--strict", "--baseline", "--write-baseline", "--config",
+    ),
+    "What is shown": ("--format", "--output", "--road-to-abi3", "--verbose", "--quiet", "--plain", "--list-rules"),
+    **LIMITS,
+}  # fmt: skip
+
+
+@click.command("audit", cls=Command, no_args_is_help=True, examples=EXAMPLES, sections=SECTIONS)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.audited)
 @click.option("--installed", multiple=True, metavar="NAME", help="An installed distribution, too.")
 @click.option(
     "--python", metavar="PATH", help="Look for it in this interpreter's environment, or in this venv."
 )
 @click.option(
-    "--select", multiple=True, metavar="CODES", help="Only these rules: WF3,WF401. Damage is always told."
+    "--select",
+    multiple=True,
+    metavar="CODES",
+    shell_complete=completing.codes,
+    help="Only these rules: WF3,WF401. Damage is always told.",
 )
 @click.option(
     "--ignore",
     multiple=True,
     metavar="CODE[:GLOB][=REASON]",
+    shell_complete=completing.codes,
     help="Findings of this rule, at paths that GLOB matches, do not count.",
 )
 @click.option(
     "--severity",
     multiple=True,
     metavar="CODE=LEVEL",
+    shell_complete=completing.severities,
     help="error, warning, info or off, in place of the rule's own.",
 )
 @click.option(
-    "--fail-on", default="", metavar="LEVEL", help=f"Exit with 1 from here on: {', '.join(FAIL_ON)}."
+    "--fail-on",
+    default="",
+    metavar="LEVEL",
+    shell_complete=completing.levels,
+    help=f"Exit with 1 from here on: {', '.join(FAIL_ON)}.",
 )
 @click.option("--strict", is_flag=True, help="Warnings fail, and checks that could not be made.")
 @click.option(
@@ -113,11 +148,13 @@ def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None
     "formats",
     multiple=True,
     metavar="FORMAT[=FILE]",
+    shell_complete=completing.formats,
     help=f"{', '.join(FORMATS)}; more than one is fine if all but one have a FILE.",
 )
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where the format without a FILE goes (default: stdout)."
-)
+    "-o", "--output", metavar="FILE", shell_complete=completing.files,
+    help="Where the format without a FILE goes (default: stdout).",
+)  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show notes, and cut no list.")
 @click.option("-q", "--quiet", is_flag=True, help="Print one line for each input, and errors.")
 @click.option(
@@ -181,7 +218,7 @@ def command(
         inputs = names(paths)
         read = (project, baseline, str(config) if config else None)
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
-        with progress(quiet, of_bytes=False) as advance:
+        with progress(quiet, ("reading", "judging")) as advance:
             if new_baseline:
                 counts = write_baseline(
                     new_baseline, inputs, installed=installed, python=python, jobs=jobs, limits=bounds,
@@ -218,7 +255,8 @@ def parse_formats(formats: Iterable[str], output: str | None) -> tuple[Destinati
     for text in formats:
         name, equals, file = text.partition("=")
         if name not in FORMATS or (equals and not file):
-            raise UsageError(f"--format {text!r} is not FORMAT[=FILE]; there are {', '.join(FORMATS)}")
+            known = f"there are {', '.join(FORMATS)}{meant(name, FORMATS)}"
+            raise UsageError(f"--format {text!r} is not FORMAT[=FILE]; {known}")
         found.append(Destination(name, file))
     if all(to.file for to in found):
         found.append(Destination("text"))
@@ -256,13 +294,19 @@ def _show(
 ) -> None:
     """What goes to standard output."""
     colored = color(sys.stdout)
-    if name == "text" and quiet:
+    if name == "text" and quiet and plain():
+        from wheelfuse.report.audit_plain import summary_plain
+
+        text = summary_plain(report)
+    elif name == "text" and quiet:
         from wheelfuse.report.audit_text import audit_summary
 
         text = audit_summary(report, color=colored)
     elif name:
         rules = applied_rules(options)
-        text = audit_as(name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads)
+        text = audit_as(
+            name, report, rules, width=width(), color=colored, verbose=verbose, roads=roads, plain=plain()
+        )
     else:
         return
     echo(text, orders=name == "github")

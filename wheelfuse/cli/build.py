@@ -18,10 +18,23 @@ from wheelfuse.building.api import BuildOutcome, plan_build, run_plan
 from wheelfuse.building.jobs import JobEvent
 from wheelfuse.building.options import BuildOptions, parse_config_settings
 from wheelfuse.building.plan import Plan
-from wheelfuse.cli import refusals
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.options import json_option, matrix_options, python_option, torch_python_option
-from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, live_output, note, warn, width
+from wheelfuse.cli.options import MATRIX, json_option, matrix_options, python_option, torch_python_option
+from wheelfuse.cli.terminal import (
+    color,
+    complain,
+    echo,
+    echo_for_programs,
+    live_output,
+    moves,
+    note,
+    plain,
+    progress,
+    warn,
+    width,
+)
 from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import MergeOptions
@@ -41,7 +54,27 @@ class Fused:
     refusal: WheelfuseError | None = None
 
 
-@click.command("build")
+EXAMPLES = (
+    Example("A wheel for each CPython of the project:", "wheelfuse build . -d wheelhouse"),
+    Example("See the commands first:", "wheelfuse build . --python 3.12 --dry-run"),
+    Example(
+        "Up to the fused wheel, going on where it ended:",
+        "wheelfuse build . --resume --merge -o dist --force",
+    ),
+)
+SECTIONS = {
+    **MATRIX,
+    "How it is built": (
+        "--jobs", "--timeout", "--resume", "--config-setting", "--skip-requirement", "--no-isolation", "--all-files",
+        "--torch-python", "--no-cache",
+    ),
+    "What comes out": (
+        "--directory", "--merge", "--output", "--force", "--dry-run", "--json", "--quiet", "--plain",
+    ),
+}  # fmt: skip
+
+
+@click.command("build", cls=Command, examples=EXAMPLES, sections=SECTIONS)
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option(
     "-d", "--directory", default="wheelhouse", type=click.Path(path_type=Path), metavar="DIR",
@@ -76,8 +109,9 @@ class Fused:
 @click.option("--no-cache", is_flag=True, help="Do not compile through ccache or sccache.")
 @click.option("--merge", "fuse", is_flag=True, help="Fuse the wheels afterwards, and audit the result.")
 @click.option(
-    "-o", "--output", metavar="FILE_OR_DIR", help="Where --merge puts the fused wheel (default: dist)."
-)
+    "-o", "--output", metavar="FILE_OR_DIR", shell_complete=completing.files,
+    help="Where --merge puts the fused wheel (default: dist).",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Let --merge replace an existing wheel.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the commands of the jobs, ready for a shell, and run none."
@@ -150,7 +184,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     """A table on a terminal; in a log, a line when a job starts and one when it ends."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif moves(sys.stderr):
         from wheelfuse.report.build_live import live_jobs
 
         with live_jobs((job.target for job in plan.jobs), color=color(sys.stderr)) as take:
@@ -158,7 +192,18 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     else:
         from wheelfuse.report.build_text import event_line
 
-        yield lambda event: echo(line, err=True) if (line := event_line(event)) else None
+        with progress(quiet, ("building", "finishing"), "jobs") as advance:
+            ended = 0
+
+            def tell(event: JobEvent) -> None:
+                nonlocal ended
+                if line := event_line(event, plain=plain()):
+                    echo(line, err=True)
+                ended += bool(event.result)
+                if advance:
+                    advance(ended, len(plan.jobs))
+
+            yield tell
 
 
 def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:
@@ -208,18 +253,18 @@ def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) ->
 def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
     from wheelfuse.report import text
     from wheelfuse.report.audit_formats import audit_as
-    from wheelfuse.report.build_text import build_report
+    from wheelfuse.report.build_text import build_plain, build_report
 
     colored = color(sys.stdout)
-    echo(build_report(outcome, color=colored))
+    echo(build_plain(outcome) if plain() else build_report(outcome, color=colored))
     if fused.merge:
         warn(fused.merge.warnings)
         report = text.merge_report(fused.merge, width=width(), color=colored)
-        echo(f"\n{report}")
+        echo(text.merge_plain(fused.merge) if plain() else f"\n{report}")
     if fused.report and fused.options:
         rules = applied_rules(fused.options)
-        found = audit_as("text", fused.report, rules, width=width(), color=colored)
-        echo(f"\n{found}")
+        found = audit_as("text", fused.report, rules, width=width(), color=colored, plain=plain())
+        echo(found if plain() else f"\n{found}")
 
 
 def _show_json(outcome: BuildOutcome, fused: Fused) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.matrix import stated_matrix
-from wheelfuse.cli.options import matrix_options, project_option
+from wheelfuse.cli.options import MATRIX, OneOf, matrix_options, project_option
 from wheelfuse.cli.terminal import echo_for_programs, note
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.matrix import Matrix, MatrixOptions, matrix, parse_pythons
@@ -22,8 +23,17 @@ SYSTEMS = {"github": github.workflow, "buildkite": buildkite.pipeline, "gitlab":
 """The writer of the pipeline for each CI system."""
 
 
-@click.command("ci", no_args_is_help=True)
-@click.argument("system", type=click.Choice(tuple(SYSTEMS)))
+EXAMPLES = (
+    Example("See what it would be:", "wheelfuse ci gitlab"),
+    Example("Write it where GitHub looks:", "wheelfuse ci github -o .github/workflows/wheels.yml"),
+    Example(
+        "Run the tests on every CPython:", "wheelfuse ci github --verify-command pytest --verify-with pytest"
+    ),
+)
+
+
+@click.command("ci", cls=Command, no_args_is_help=True, examples=EXAMPLES, sections=MATRIX)
+@click.argument("system", type=OneOf(tuple(SYSTEMS)))
 @project_option
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write FILE (default: standard output).")  # fmt: skip

@@ -9,18 +9,35 @@ import click
 
 from wheelfuse.building.commands import ExtensionOptions
 from wheelfuse.building.extension import CompiledExtension, compile_extension
-from wheelfuse.cli import refusals
-from wheelfuse.cli.options import json_option, torch_python_option
-from wheelfuse.cli.terminal import color, echo, echo_for_programs, width
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
+from wheelfuse.cli.options import OneOf, json_option, torch_python_option
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, plain, progress, width
+
+EXAMPLES = (
+    Example("A module for one CPython:", "wheelfuse compile m.cpp --target 3.12 --name _m -o pkg"),
+    Example("One for all from 3.10 on:", "wheelfuse compile m.cpp --target 3.12 --stable-abi 3.10 -o pkg"),
+    Example("With torch and CUDA:", "wheelfuse compile m.cpp k.cu --target 3.12 --torch -o pkg"),
+)
+SECTIONS = {
+    "The module": ("--output", "--target", "--name", "--stable-abi"),
+    "torch and CUDA": ("--torch", "--torch-python", "--cuda", "--cuda-arch", "--cudart"),
+    "Compilers": (
+        "--include", "--define", "--library-dir", "--libraries", "--cxx-flag", "--nvcc-flag", "--ld-flag", "--jobs",
+        "--no-cache", "--timeout",
+    ),
+    "What is shown": ("--json", "--verbose", "--quiet", "--plain"),
+}  # fmt: skip
 
 
-@click.command("compile", no_args_is_help=True)
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.command("compile", cls=Command, no_args_is_help=True, examples=EXAMPLES, sections=SECTIONS)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=completing.sources)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the module goes.")
 @click.option(
     "--target",
     required=True,
     metavar="PYTHON",
+    shell_complete=completing.pythons,
     help="An interpreter, which may be bare, or one found here: 3.12, cp312.",
 )
 @click.option(
@@ -38,7 +55,7 @@ from wheelfuse.cli.terminal import color, echo, echo_for_programs, width
 )
 @click.option(
     "--cudart",
-    type=click.Choice(["static", "shared"]),
+    type=OneOf(["static", "shared"]),
     help="CUDA's run-time library (default: shared with a torch for CUDA, else static).",
 )
 @click.option(
@@ -134,7 +151,8 @@ def command(
             cache=not no_cache,
             timeout=timeout,
         )
-        compiled = compile_extension(sources, output, target, options)
+        with progress(quiet, ("compiling", "auditing"), "files") as advance:
+            compiled = compile_extension(sources, output, target, options, progress=advance)
     _show(compiled, as_json=as_json, verbose=verbose, quiet=quiet)
 
 
@@ -153,5 +171,7 @@ def _show(compiled: CompiledExtension, *, as_json: bool, verbose: bool, quiet: b
     else:
         from wheelfuse.report.compile_text import compiled_report
 
-        text = compiled_report(compiled, width=width(), color=color(sys.stdout), verbose=verbose)
+        text = compiled_report(
+            compiled, width=width(), color=color(sys.stdout), verbose=verbose, plain=plain()
+        )
         echo(text)

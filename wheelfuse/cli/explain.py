@@ -8,12 +8,19 @@ import sys
 import click
 
 from wheelfuse.auditing.rules import Entry, entries
+from wheelfuse.cli import completing
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.terminal import color, echo, width
 from wheelfuse.errors import Problem, UsageError
 
+EXAMPLES = (
+    Example("What a finding means:", "wheelfuse explain WF203"),
+    Example("Two rules, one by its name:", "wheelfuse explain WF305 glibc-too-new"),
+)
 
-@click.command("explain", no_args_is_help=True)
-@click.argument("codes", nargs=-1, required=True, metavar="CODE...")
+
+@click.command("explain", cls=Command, no_args_is_help=True, examples=EXAMPLES)
+@click.argument("codes", nargs=-1, required=True, metavar="CODE...", shell_complete=completing.rule_names)
 def command(codes: tuple[str, ...]) -> None:
     """Explain rules of the audit: what each finds, why it matters, and what to do.
 

@@ -8,10 +8,21 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.cli import refusals
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.options import limit_options
-from wheelfuse.cli.terminal import color, complain, echo, echo_for_programs, names, progress, warn, width
+from wheelfuse.cli.options import LIMITS, OneOf, limit_options
+from wheelfuse.cli.terminal import (
+    color,
+    complain,
+    echo,
+    echo_for_programs,
+    names,
+    plain,
+    progress,
+    warn,
+    width,
+)
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
@@ -21,7 +32,7 @@ EQUAL = "equal"
 """What --share-device-code means without a value."""
 
 
-class _Merge(click.Command):
+class _Merge(Command):
     """--share-device-code has a value only after an equals sign: an argument after it is a wheel."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -29,15 +40,38 @@ class _Merge(click.Command):
         return super().parse_args(ctx, [f"{option}={EQUAL}" if arg == option else arg for arg in args])
 
 
-@click.command("merge", cls=_Merge, no_args_is_help=True)
-@click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...")
-@click.option(
-    "-o", "--output", default=".", metavar="FILE_OR_DIR", help="Where the fused wheel goes (default: here)."
+EXAMPLES = (
+    Example("Fuse the wheels of a directory:", "wheelfuse merge wheelhouse -o dist"),
+    Example("Make sure that none is missing:", "wheelfuse merge wheelhouse -o dist --expect cp311,cp312"),
+    Example(
+        "See what would be done with a difference:",
+        "wheelfuse merge wheelhouse --resolve 'pkg/*.txt=newest' --dry-run",
+    ),
 )
+SECTIONS = {
+    "What is decided": ("--resolve", "--expect", "--allow-missing", "--strict", "--config"),
+    "What takes less room": (
+        "--share-device-code",
+        "--no-share-device-code",
+        "--strip-debug",
+        "--debug-files",
+    ),
+    "What comes out": ("--output", "--force", "--dry-run", "--json", "--quiet", "--plain"),
+    **LIMITS,
+}
+
+
+@click.command("merge", cls=_Merge, no_args_is_help=True, examples=EXAMPLES, sections=SECTIONS)
+@click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...", shell_complete=completing.wheels)
+@click.option(
+    "-o", "--output", default=".", metavar="FILE_OR_DIR", shell_complete=completing.files,
+    help="Where the fused wheel goes (default: here).",
+)  # fmt: skip
 @click.option(
     "--resolve",
     multiple=True,
     metavar="GLOB=STRATEGY",
+    shell_complete=completing.rules_to_resolve,
     help="Settle differences at the paths that GLOB matches: keep, drop, newest, oldest, dispatch, rename, "
     "or a target such as cp312. The refusal prints the line that is needed.",
 )
@@ -45,12 +79,14 @@ class _Merge(click.Command):
     "--expect",
     multiple=True,
     metavar="TARGETS",
+    shell_complete=completing.targets,
     help="Exactly these CPythons must have come: cp310,cp311,cp314t.",
 )
 @click.option(
     "--allow-missing",
     multiple=True,
     metavar="TARGET[:MODULE]",
+    shell_complete=completing.targets,
     help="Accept that a CPython, or a module of it, is missing.",
 )
 @click.option(
@@ -59,7 +95,7 @@ class _Merge(click.Command):
 @click.option(
     "--share-device-code",
     "share",
-    type=click.Choice([EQUAL, NAMES]),
+    type=OneOf([EQUAL, NAMES]),
     metavar="[=names]",
     help="Store equal GPU code once, in a library that all modules link (default: if it saves 1 MiB or more). "
     "--share-device-code=names: also such that differs only in the names that nvcc makes up for each build.",
@@ -123,7 +159,7 @@ def command(
         table = configured("merge", config)
         options = given.over(MergeOptions.from_table(table))
         bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.merge]")
-        with progress(quiet) as advance:
+        with progress(quiet, ("verifying", "comparing", "writing", "finishing")) as advance:
             outcome = merge(
                 names(wheels), output, options,
                 force=force, dry_run=dry_run, debug_files=debug_files, limits=bounds, progress=advance,
@@ -153,4 +189,5 @@ def _show(outcome: MergeOutcome, as_json: bool, quiet: bool) -> None:
         if written:
             echo_for_programs(str(written.path))
     else:
-        echo(text.merge_report(outcome, width=width(), color=color(sys.stdout)))
+        report = text.merge_report(outcome, width=width(), color=color(sys.stdout))
+        echo(text.merge_plain(outcome) if plain() else report)

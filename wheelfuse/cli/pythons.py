@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from wheelfuse.cli import refusals
+from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.matrix import stated_matrix
-from wheelfuse.cli.options import matrix_options, project_option, python_option
-from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, warn, width
+from wheelfuse.cli.options import MATRIX, OneOf, matrix_options, project_option, python_option
+from wheelfuse.cli.terminal import color, echo, echo_for_programs, live_output, note, plain, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.api import located, require_all
 from wheelfuse.interpreters.formats import FORMATS, OF_INTERPRETERS, OF_TARGETS, cmake
@@ -19,17 +20,30 @@ from wheelfuse.interpreters.search import VARIABLE, parse_python, parted
 from wheelfuse.pyproject import located as pyproject_at
 from wheelfuse.pyproject import read_pyproject
 
+EXAMPLES = (
+    Example("What this project needs, and what is here:", "wheelfuse pythons"),
+    Example("The matrix of a GitHub workflow:", "wheelfuse pythons --format github-matrix"),
+    Example("Fail if one is missing, and show details:", "wheelfuse pythons --exclude 3.15 --require-all -v"),
+)
 
-@click.command("pythons")
+
+@click.command("pythons", cls=Command, examples=EXAMPLES, sections=MATRIX)
 @project_option
 @python_option
 @matrix_options
 @click.option("--provision", is_flag=True, help="Let uv install those that are missing.")
 @click.option("--require-all", "strict", is_flag=True, help="Exit with 5 if one is missing.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to print it.")
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(FORMATS),
+    default="text",
+    metavar="FORMAT",
+    help=f"How to print it: {', '.join(FORMATS)}.",
+)
 @click.option(
     "--separator",
-    type=click.Choice([";", ":"]),
+    type=OneOf([";", ":"]),
     help="What separates the list of the format cmake (default: ;).",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show SOABI and headers, and all that were passed over.")
@@ -86,9 +100,12 @@ def _show(found: Pythons, form: str, separator: str, verbose: bool) -> None:
 
         text = f"{pythons_to_json(found)}\n"
     elif form == "text":
-        from wheelfuse.report.pythons_text import pythons_text
+        from wheelfuse.report.pythons_text import pythons_plain, pythons_text
 
-        text = pythons_text(found, width=width(), color=color(sys.stdout), verbose=verbose)
+        if plain():
+            text = pythons_plain(found, verbose=verbose)
+        else:
+            text = pythons_text(found, width=width(), color=color(sys.stdout), verbose=verbose)
     else:
         note(found.matrix.notes)
         text = (

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from wheelfuse.cli import refusals
-from wheelfuse.cli.options import json_option, limit_options
-from wheelfuse.cli.terminal import color, echo, names, progress, warn, width
+from wheelfuse.cli import completing, refusals
+from wheelfuse.cli.command import Command, Example
+from wheelfuse.cli.options import LIMITS, json_option, limit_options
+from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.fuse.options import parse_missing
 from wheelfuse.interpreters.search import parse_python
@@ -22,12 +23,27 @@ from wheelfuse.wheel.limits import Limits
 _SECONDS = click.FloatRange(min=0, min_open=True)
 
 
-@click.command("verify", no_args_is_help=True)
-@click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...")
+EXAMPLES = (
+    Example("On every CPython that it claims and that is here:", "wheelfuse verify dist"),
+    Example("On two, with tests:", "wheelfuse verify dist --python 3.12 --with pytest --command pytest"),
+    Example("In CI, where none may be left out:", "wheelfuse verify dist --require-all --json"),
+)
+SECTIONS = {
+    "Where": ("--python", "--all", "--allow-missing", "--require-all"),
+    "What is installed": ("--with", "--no-deps", "--offline", "--find-links"),
+    "What is run": ("--command", "--timeout", "--command-timeout", "--jobs", "--keep"),
+    "What is shown": ("--json", "--quiet", "--plain"),
+    **LIMITS,
+}
+
+
+@click.command("verify", cls=Command, no_args_is_help=True, examples=EXAMPLES, sections=SECTIONS)
+@click.argument("wheels", nargs=-1, required=True, metavar="WHEEL...", shell_complete=completing.wheels)
 @click.option(
     "--python",
     "pythons",
     multiple=True,
+    shell_complete=completing.pythons,
     metavar="PATH_OR_VERSION",
     help="Only on this one: an interpreter, a directory with some, or a version (3.12, 3.13t).",
 )
@@ -71,6 +87,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     "--allow-missing",
     multiple=True,
     metavar="TARGET[:MODULE]",
+    shell_complete=completing.targets,
     help="Accept that a CPython, or a module of it, has no file.",
 )
 @click.option(
@@ -124,7 +141,7 @@ def command(
             tuple(map(parse_python, pythons)), shell, parse_requirements(with_), no_deps, offline, find_links,
             timeout, command_timeout, require_all, parse_missing(allow_missing),
         )  # fmt: skip
-        with progress(quiet, of_bytes=False, doing="verifying") as advance:
+        with progress(quiet, ("verifying", "finishing"), "environments") as advance:
             bounds = Limits.from_table(limits, "the command line:")
             outcome = verify(names(wheels), options, jobs=jobs, keep=keep, limits=bounds, progress=advance)
     _show(outcome, as_json, quiet)
@@ -132,7 +149,7 @@ def command(
 
 
 def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
-    from wheelfuse.report import verify_json, verify_text
+    from wheelfuse.report import verify_json, verify_plain, verify_text
 
     if not quiet:
         warn(map(Problem, outcome.warnings))
@@ -143,4 +160,4 @@ def _show(outcome: Verification, as_json: bool, quiet: bool) -> None:
         echo(verify_text.verification_summary(outcome, color=colored))
     else:
         text = verify_text.verification_report(outcome, width=width(), color=colored)
-        echo(text)
+        echo(verify_plain.verification_plain(outcome) if plain() else text)

@@ -136,6 +136,7 @@ def split(
     *,
     force: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
 ) -> tuple[SplitWheel, ...]:
     """Write the single-Python wheels that a fused wheel holds into *directory*; all, or those for *targets*.
 
@@ -148,11 +149,13 @@ def split(
         if len(archives) > 1:
             raise UsageError(Problem("holds more than one wheel", str(path), todo="Name the wheel to split."))
         (archive,) = archives
-        originals = chosen(originals_in(read_sources((archive,))[0]), targets)
+        originals = chosen(originals_in(read_sources((archive,), progress)[0]), targets)
         with writing(directory):
             for original in originals:
                 _refuse_existing(Path(directory) / str(original.name), [archive], force)
-        return write_originals(originals, (archive,), Path(directory), _stamp(), overwrite=force)
+        return write_originals(
+            originals, (archive,), Path(directory), _stamp(), overwrite=force, progress=progress
+        )
 
 
 def find_wheels(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

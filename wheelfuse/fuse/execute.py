@@ -74,6 +74,8 @@ def _write(
     record: list[RecordEntry] = []
     edits: dict[str, Edits] = {}
     done, total = 0, sum(output.file.size for output in plan.outputs)
+    if progress:
+        progress(0, total)
     for output, entry, made in write_outputs(writer, archives, plan.outputs, carrier):
         record.append(entry)
         if made:

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from wheelfuse.errors import UsageError
 from wheelfuse.glob import glob_pattern, is_literal
-from wheelfuse.target import Target
+from wheelfuse.suggest import meant
+from wheelfuse.target import ALL_TARGETS, Target, meant_target
 from wheelfuse.wheel.limits import KEYS as LIMITS
 
 NAMES: Literal["names"] = "names"
@@ -51,6 +52,7 @@ class Rule:
                 known = ", ".join(STRATEGIES)
                 raise UsageError(
                     f"--resolve {text!r}: unknown strategy {strategy!r}; there are {known}, or a target such as cp312"
+                    f"{meant(strategy, (*STRATEGIES, *map(str, ALL_TARGETS)))}"
                 ) from None
         try:
             glob_pattern(glob)
@@ -179,12 +181,13 @@ def parse_targets(texts: Iterable[str]) -> tuple[Target, ...]:
     Raises:
         UsageError: one of them is no target.
     """
-    try:
-        return tuple(
-            sorted({Target.parse(part.strip()) for text in texts for part in text.split(",") if part.strip()})
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    found = set()
+    for part in filter(None, (part.strip() for text in texts for part in text.split(","))):
+        try:
+            found.add(Target.parse(part))
+        except ValueError as error:
+            raise UsageError(f"{error}{meant_target(part)}") from error
+    return tuple(sorted(found))
 
 
 def parse_missing(texts: Iterable[str]) -> tuple[str, ...]:

@@ -79,6 +79,8 @@ def read_sources(
     # Those that take longest begin first, so that all threads have something to do until the end.
     tasks: list[_Task] = [*portions, *map(_FileDigest, readers)]
     tasks.sort(key=lambda task: -task.cost)
+    if progress:
+        progress(0, total)
     with ThreadPoolExecutor(threads()) as pool:
         for task in _as_they_end(pool, tasks):
             done += task.size

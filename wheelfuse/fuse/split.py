@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from wheelfuse.fuse.execute import require_sound, write_outputs
 from wheelfuse.fuse.model import Loss, Original, Output
 from wheelfuse.fuse.originals import Source, digest_of, guessed, originals_of, write_record
 from wheelfuse.fuse.provenance import Origin
+from wheelfuse.fuse.reading import Progress
 from wheelfuse.target import Target
 from wheelfuse.wheel.outputs import together
 from wheelfuse.wheel.writer import Timestamp, ZipWriter
@@ -63,7 +64,13 @@ def chosen(originals: tuple[Original, ...], targets: Sequence[Target]) -> tuple[
 
 
 def write_originals(
-    originals: Iterable[Original], archives: Archives, directory: Path, stamp: Timestamp, *, overwrite: bool
+    originals: Sequence[Original],
+    archives: Archives,
+    directory: Path,
+    stamp: Timestamp,
+    *,
+    overwrite: bool,
+    progress: Progress | None = None,
 ) -> tuple[SplitWheel, ...]:
     """Write each original as a wheel of its own, all of them or none (as :func:`wheelfuse.wheel.outputs.together`).
 
@@ -72,11 +79,19 @@ def write_originals(
         WriteFailed: the disk is full, or the like.
     """
     wheels = []
+    total, done = sum(file.size for original in originals for file in original.files.values()), 0
+
+    def written(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress:
+            progress(done, total)
+
     with together() as add:
         for original in originals:
             path = directory / str(original.name)
             file = add(path, overwrite=overwrite)
-            remembered = _write(original, archives, file, stamp)
+            remembered = _write(original, archives, file, stamp, written)
             require_sound(file, path, [original], archives)
             notes = tuple(_notes(original, remembered))
             wheels.append(SplitWheel(path, original.label, file.tell(), original.losses, notes))
@@ -84,17 +99,20 @@ def write_originals(
     return tuple(wheels)
 
 
-def _write(original: Original, archives: Archives, file: BinaryIO, stamp: Timestamp) -> bool:
+def _write(
+    original: Original, archives: Archives, file: BinaryIO, stamp: Timestamp, written: Callable[[int], None]
+) -> bool:
     """Write one wheel; whether there was room for what it has to remember of its origin."""
     record = write_record(original)
     origin = Origin(original.sha256, original.size, original.record, digest_of(record), original.losses)
     extra = b"" if original.guessed_from else origin.to_field()
     writer = ZipWriter(file, stamp)
     files = sorted(original.files.items())
-    for _ in write_outputs(
+    written(0)
+    for output, *_ in write_outputs(
         writer, archives, (Output(path, file, (original.label,), path) for path, file in files)
     ):
-        pass
+        written(output.file.size)
     writer.write(f"{original.dist_info}/RECORD", original.record.mode, [record], extra=extra)
     writer.close()
     return bool(extra or original.guessed_from)

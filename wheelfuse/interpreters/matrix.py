@@ -13,7 +13,7 @@ from wheelfuse.errors import Problem, UsageError
 from wheelfuse.interpreters.probe import OLDEST, Interpreter, Unusable
 from wheelfuse.interpreters.search import Found, choose
 from wheelfuse.pyproject import strings
-from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
+from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target, meant_target
 from wheelfuse.wheel.requires_python import admits
 
 TABLE = "[tool.wheelfuse.build]"
@@ -124,7 +124,8 @@ def parse_pythons(texts: Iterable[str]) -> tuple[Target, ...]:
     found = set()
     for part in filter(None, (part.strip() for text in texts for part in text.split(","))):
         if not (target := Target.of_name(part)):
-            raise UsageError(f"{part!r} is not a CPython such as 3.12, cp312, 3.14t or cp314t")
+            known = f"such as 3.12, cp312, 3.14t or cp314t{meant_target(part)}"
+            raise UsageError(f"{part!r} is not a CPython {known}")
         found.add(target)
     return tuple(sorted(found))
 

@@ -19,12 +19,17 @@ def audit_as(
     color: bool = False,
     verbose: bool = False,
     roads: bool = False,
+    plain: bool = False,
 ) -> str:
     """The report in one of the `FORMATS`, with a line break at its end. *rules* are those that were applied.
 
-    Width, colour and verbosity count for text alone. *roads* spells the roads to one file out in text and Markdown,
-    where they are a line otherwise; JSON has them in any case.
+    Width, colour, verbosity and *plain* words count for text alone. *roads* spells the roads to one file out in text
+    and Markdown, where they are a line otherwise; JSON has them in any case.
     """
+    if name == "text" and plain:
+        from wheelfuse.report.audit_plain import audit_plain
+
+        return audit_plain(report, rules, verbose=verbose, roads=roads)
     if name == "text":
         from wheelfuse.report.audit_text import audit_report
 

@@ -16,11 +16,12 @@ from wheelfuse.report.lines import rendered
 from wheelfuse.report.sizes import human_size
 
 
-def event_line(event: JobEvent) -> str:
-    """What a log is told of an event: that a job starts, and how it ends. Empty for all between."""
+def event_line(event: JobEvent, *, plain: bool = False) -> str:
+    """What a log is told of an event: that a job starts, and how it ends. Empty for all between. *plain*: in words."""
     if event.phase is Phase.STARTED:
         return f"{event.target}: started ({printable(event.line)})"
-    return f"{event.target}: {_ending(event.result)}" if event.result else ""
+    ending = _ending(event.result) if event.result else ""
+    return f"{event.target}: {ending.replace(' -> ', ': ', 1) if plain else ending}" if ending else ""
 
 
 def _ending(result: JobResult) -> str:
@@ -47,6 +48,18 @@ def build_report(outcome: BuildOutcome, *, color: bool = False) -> str:
         else:
             lines.append(Text.assemble(f"{start}  ", ("FAILED", "red"), f"  {_first_line(job.reason)}"))
     return rendered(lines, color)
+
+
+def build_plain(outcome: BuildOutcome) -> str:
+    """The same in words alone, one fact in a line."""
+    lines = [_head(outcome)]
+    for job in outcome.jobs:
+        if job.wheel:
+            took = "there already" if job.phase is Phase.KEPT else f"built in {job.seconds:.1f} s"
+            lines.append(printable(f"{job.target}: {took}: {job.wheel.name}, {human_size(job.size)}"))
+        else:
+            lines.append(f"{job.target}: FAILED: {_first_line(job.reason)}")
+    return "\n".join((*lines, ""))
 
 
 def _head(outcome: BuildOutcome) -> str:

@@ -16,11 +16,11 @@ from wheelfuse.report.rules_text import wrapped
 
 def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verbose: bool = False) -> str:
     """One line for each target: its version, where it was found, its path; and why others were passed over."""
-    lines = [Text(_head(pythons), style="bold")]
+    lines = [Text(line, style="bold") for line in wrapped(_head(pythons), width)]
     lines += (Text(line) for note in pythons.matrix.notes for line in wrapped(f"- {printable(note)}", width))
     lines.append(Text())
     for row in pythons.rows:
-        lines += _row(row, _columns(pythons), verbose)
+        lines += _row(row, _columns(pythons), verbose, width)
     if verbose:
         lines += _section("as good, but there is one already", map(_twin, pythons.twins))
         lines += _section("passed over", map(_reason, pythons.others))
@@ -28,6 +28,23 @@ def pythons_text(pythons: Pythons, *, width: int = 80, color: bool = False, verb
         were = "was" if others == 1 else "were"
         lines += (Text(), Text(f"{count(others, 'other')} {were} found and not taken; -v shows them"))
     return rendered(lines, color)
+
+
+def pythons_plain(pythons: Pythons, *, verbose: bool = False) -> str:
+    """The same in words alone, one fact in a line."""
+    lines = [_head(pythons), *(f"note: {note}" for note in pythons.matrix.notes)]
+    for row in pythons.rows:
+        if one := row.interpreter:
+            lines.append(f"{row.target}: {one.version}, from {one.source}, at {one.path}")
+            lines += (f"{row.target}: {line}" for line in _details(one)) if verbose else ()
+        else:
+            lines.append(f"{row.target}: MISSING")
+        lines += (f"{row.target}: passed over: {_reason(unusable)}" for unusable in row.passed_over)
+    others = [*(f"as good: {_twin(twin)}" for twin in pythons.twins)]
+    others += (f"passed over: {_reason(one)}" for one in pythons.others)
+    if others:
+        lines += others if verbose else [f"{count(len(others), 'other')} found and not taken; -v shows more"]
+    return "\n".join((*map(printable, lines), ""))
 
 
 def _head(pythons: Pythons) -> str:
@@ -54,11 +71,16 @@ def _columns(pythons: Pythons) -> tuple[int, int, int]:
     )
 
 
-def _row(row: Row, columns: tuple[int, int, int], verbose: bool) -> Iterator[Text]:
+def _row(row: Row, columns: tuple[int, int, int], verbose: bool, width: int) -> Iterator[Text]:
     target, version, source = columns
     if interpreter := row.interpreter:
-        told = f"{interpreter.version:<{version}}  {interpreter.source:<{source}}  {interpreter.path}"
-        yield Text(f"{row.target!s:<{target}}  {printable(told)}")
+        lead = f"{row.target!s:<{target}}  {interpreter.version:<{version}}  {interpreter.source:<{source}}"
+        path = printable(str(interpreter.path))
+        if len(lead) + 2 + len(path) <= width:
+            yield Text(f"{printable(lead)}  {path}")
+        else:  # whole, for it is to be copied
+            yield Text(printable(lead.rstrip()))
+            yield Text(f"{'':{target}}  {path}")
         if verbose:
             yield from (Text(f"{'':{target}}  {line}") for line in _details(interpreter))
     else:
@@ -71,8 +93,10 @@ def _details(interpreter: Interpreter) -> Iterator[str]:
     libc = (
         f"{platform.libc} {'.'.join(map(str, platform.version))}" if any(platform.version) else platform.libc
     )
-    yield printable(f"SOABI {interpreter.soabi}, EXT_SUFFIX {interpreter.ext_suffix}")
-    yield printable(f"{platform.machine}, {libc}, headers in {interpreter.include}")
+    yield printable(f"{platform.machine}, {libc}")
+    yield printable(f"SOABI {interpreter.soabi}")
+    yield printable(f"EXT_SUFFIX {interpreter.ext_suffix}")
+    yield printable(f"headers in {interpreter.include}")
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[Text]:

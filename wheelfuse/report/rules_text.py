@@ -34,6 +34,14 @@ def rules_table(rules: Iterable[Entry], *, width: int = 80, color: bool = False)
     return rendered(lines, color)
 
 
+def rules_plain(rules: Iterable[Entry]) -> str:
+    """The same in words alone, a rule in a line."""
+    lines = (
+        f"{entry.rule.code}, {entry.rule.severity}, {entry.rule.name}: {entry.rule.title}" for entry in rules
+    )
+    return "\n".join((*lines, ""))
+
+
 def explanation(entry: Entry, *, width: int = 80, color: bool = False) -> str:
     """Code, name, severity and title of a rule, and its explanation, wrapped."""
     rule = entry.rule

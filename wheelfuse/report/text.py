@@ -27,6 +27,18 @@ MOST_ROWS = 24
 MOST_PATHS = 5
 """How many paths of one kind a list shows."""
 
+_KEY = 11
+"""Columns of the words that begin a line about sizes."""
+
+_WORDS = {
+    "own": "its own file for",
+    "shared": "one file shared by",
+    "MISSING": "MISSING for",
+    "abi3": "one file of the stable ABI (abi3) for",
+    "abi3t": "one file of the stable ABI (abi3t) for",
+}
+"""What a cell of the table says."""
+
 _TITLE, _MISSING = "extension module", "MISSING"
 _SGR = {"bold": "1", "bold green": "1;32", "red": "31"}  # ECMA-48, 8.3.117
 _RULES = {
@@ -74,6 +86,38 @@ def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False)
         if str(outcome.written.path.parent) != ".":
             lines.append(f"in     {printable(str(outcome.written.path.parent))}")
     return "\n".join((*lines, ""))
+
+
+def merge_plain(outcome: MergeOutcome) -> str:
+    """The same in words alone, one fact in a line, for screen readers and for grep."""
+    plan = outcome.plan
+    verb = (
+        "fused into one"
+        if outcome.written
+        else "cannot be fused"
+        if plan.error()
+        else "would be fused into one"
+    )
+    lines = [f"{plan.name.distribution} {plan.name.version}: {_count(len(plan.originals), 'wheel')} {verb}"]
+    lines += [] if outcome.written else ["nothing is written: this is a dry run"]
+    for row in plan.modules:
+        where: dict[str, list[str]] = defaultdict(list)
+        for cell, original in zip(row.cells, plan.originals, strict=True):
+            where[_cell(cell)].append(original.label)
+        lines += (
+            f"module {row.module}: {_WORDS[kind]} {', '.join(labels)}" for kind, labels in where.items()
+        )
+    key = ""
+    for line in _sizes(outcome):
+        key = line[:_KEY].strip() or key
+        lines.append(f"{key}: {line[_KEY:].strip()}")
+    for resolution in plan.resolutions:
+        lines.append(f"resolved: {resolution.path}: {_RULES[resolution.rule]}: {resolution.outcome}")
+    lines += filter(None, _lost(plan))
+    lines.append(f"wheel: {plan.name}")
+    if outcome.written:
+        lines += [f"sha256: {outcome.written.sha256}", f"directory: {outcome.written.path.parent}"]
+    return "\n".join((*map(printable, lines), ""))
 
 
 def _styled(text: str, style: str, color: bool) -> str:
@@ -241,6 +285,16 @@ def split_report(wheels: tuple[SplitWheel, ...]) -> str:
     for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes):
         lines.append(f"guessed: {printable(note)}")
     return "\n".join((*lines, ""))
+
+
+def split_plain(wheels: tuple[SplitWheel, ...]) -> str:
+    """The same in words alone, one fact in a line."""
+    lines = []
+    for wheel in wheels:
+        lines.append(f"wheel: {wheel.path}, {human_size(wheel.size)}")
+        lines += (f"not restorable in {wheel.label}: {loss.path}: {loss.why}" for loss in wheel.losses)
+    lines += (f"guessed: {note}" for note in dict.fromkeys(note for wheel in wheels for note in wheel.notes))
+    return "\n".join((*map(printable, lines), ""))
 
 
 def _not_restorable(losses: tuple[Loss, ...]) -> Iterable[str]:

@@ -222,9 +222,14 @@ def _fact(key: str, text: str, width: int) -> Iterator[Text]:
 
 def _verdict(verification: Verification, width: int) -> Iterator[Text]:
     """The last word: passed or failed, what was done, and what was not."""
-    word, style = ("FAILED", _FAILURE) if verification.failed else ("passed", "bold green")
-    for line in textwrap.wrap(f"{word}: {'; '.join(_parts(verification))}", width):
+    style = _FAILURE if verification.failed else "bold green"
+    for line in textwrap.wrap(verdict_line(verification), width):
         yield Text(line, style=style)
+
+
+def verdict_line(verification: Verification) -> str:
+    """The last word in one line."""
+    return f"{'FAILED' if verification.failed else 'passed'}: {'; '.join(_parts(verification))}"
 
 
 def _parts(verification: Verification) -> Iterator[str]:

@@ -154,6 +154,8 @@ def _run(steps: Sequence[Job | Trial], jobs: int, stop: Event, progress: Progres
             number: pool.submit(step.run) for number, step in enumerate(steps) if isinstance(step, Job)
         }
         try:
+            if progress:
+                progress(0, len(running))
             for done, future in enumerate(as_completed(running.values()), 1):
                 future.result()
                 if progress:
