@@ -77,8 +77,8 @@ class Block:
 class Symbol:
     """A dynamic symbol that a file needs or exports.
 
-    *name* is as in the file, *shown* demangled (empty: the same). *group* says what it belongs to (``CPython, private``,
-    ``CPython, limited API``, ``libtorch``, ``glibc``, ``C++``, ``other``, ``exported``), *version* is the ELF symbol
+    *name* is as in the file, *shown* demangled (empty: the same). *group* says what it belongs to: ``CPython, private``,
+    ``CPython, limited API``, ``libtorch``, ``glibc``, ``C++``, ``other``, ``exported``. *version* is the ELF symbol
     version. *note* tells where it is missing or deprecated, *replacement* what to use instead; both may be empty.
     """
 
