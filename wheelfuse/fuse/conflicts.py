@@ -36,6 +36,16 @@ def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> t
     return tuple(_problem(members, differing, originals) for members in alike.values())
 
 
+def options(conflict: Conflict) -> tuple[tuple[str, str, str], ...]:
+    """What would settle this conflict alone: (strategy, ``--resolve 'path=newest'``, what that means)."""
+    words = {"it": "it", "newest": "the newest CPython", "oldest": "the oldest CPython"}
+    glob = _escaped(conflict.path)
+    return tuple(
+        (strategy, f"--resolve {_quoted(glob, strategy)}", meaning)
+        for strategy, meaning in _meanings(_strategies([conflict]), words).items()
+    )
+
+
 def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[Original, ...]) -> Problem:
     first = members[0]
     have = {label for group in first.groups if group.present for label in group.labels}
@@ -67,10 +77,7 @@ def _strategies(members: list[Conflict]) -> tuple[str, ...]:
 
 def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: list[str]) -> str:
     words = {"it": "them" if count > 1 else "it", "newest": owners[-1], "oldest": owners[0]}
-    meanings = {
-        strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
-        for strategy in strategies
-    }
+    meanings = _meanings(strategies, words)
     if len(globs) == 1:
         options = [f"--resolve {_quoted(globs[0], strategy)}" for strategy in meanings]
         width = max(map(len, options))
@@ -82,6 +89,14 @@ def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: l
     choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in meanings.items())
     lines = [f"--resolve {_quoted(glob, strategies[0])}" for glob in globs]
     return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
+
+
+def _meanings(strategies: Iterable[str], words: dict[str, str]) -> dict[str, str]:
+    """Strategy -> what it means; of those that are the label of a wheel, whose file it takes."""
+    return {
+        strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
+        for strategy in strategies
+    }
 
 
 def _quoted(glob: str, strategy: str) -> str:
