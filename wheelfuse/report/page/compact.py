@@ -104,7 +104,7 @@ def _map(tree: Contents) -> dict[str, object]:
         "parents": [node.parent for node in nodes],
         "sizes": [node.block.size for node in nodes],
         "packed": [node.block.packed for node in nodes],
-        "stuff": [_STUFF.index(node.block.stuff) if node.block.stuff else -1 for node in nodes],
+        "stuff": [_STUFF.index(stuff) for stuff in tree.stuff],
         "notes": {node.number: printable(node.block.note) for node in nodes if node.block.note},
         "views": {
             number: [

@@ -77,6 +77,17 @@ class Contents:
             found.setdefault(node.parent, []).append(node)
         return found
 
+    @cached_property
+    def stuff(self) -> tuple[Stuff, ...]:
+        """For each node what most of its bytes are."""
+        sizes = [Counter[Stuff]() for _ in self.nodes]
+        for node in reversed(self.nodes):
+            if not node.block.parts:
+                sizes[node.number][node.block.stuff or Stuff.DATA] += node.block.size
+            if node.parent >= 0:
+                sizes[node.parent] += sizes[node.number]
+        return tuple(max(Stuff, key=lambda stuff: found[stuff]) for found in sizes)
+
     def view(self, number: int = 0) -> tuple[Box, ...]:
         """What is shown of the node with this number, each before its parts."""
         return tuple(self._boxes(number, CANVAS, _DEPTH))

@@ -256,7 +256,7 @@ def _goal(name: str, roads: Sequence[Road]) -> Goal:
 
 @dataclass(frozen=True)
 class Line:
-    """A line that falls, on a canvas of 1000 by 200: its points, each with its name, number, and whether named."""
+    """A line that falls, on a canvas of 600 by 190: its points, each with its name, number, and whether named."""
 
     points: tuple[tuple[float, float, str, int, bool], ...]
 
@@ -276,7 +276,7 @@ def line(decline: Decline) -> Line:
     return Line(
         tuple(
             (
-                60 + 880 * (at / last if last else 0.5),
+                50 + 500 * (at / last if last else 0.5),
                 150 - 110 * number / highest,
                 name,
                 number,

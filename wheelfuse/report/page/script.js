@@ -186,7 +186,7 @@
 
   // --- tables of which a page is shown at a time ---
 
-  const PAGE = 100;
+  const PAGE = 50;
   const STATES = [["loads", "good"], ["fails", "bad"], ["partly", "partly"], ["unproved", "not known"]];
 
   /** How a row of each kind of table is drawn: its cells. *get* gives the text in a column of the row. */
@@ -351,7 +351,7 @@
 
     function box([node, x, y, width, height, opened], stretchX, stretchY) {
       const sides = { x: x * stretchX, y: y * stretchY, width: width * stretchX, height: height * stretchY };
-      const kind = KINDS_OF_BYTES[tree.stuff[node]] ?? "mixed";
+      const kind = KINDS_OF_BYTES[tree.stuff[node]];
       const drawn = make("svg:svg", { ...sides, "data-node": node, tabindex: "-1", role: tree.views[node] ? "button" : "img",
         "aria-label": told(node).replaceAll("\n", ", ") },
       make("svg:rect", { class: `box ${opened ? "folder" : `stuff-${kind}`}`, width: "100%", height: "100%" }));
@@ -363,7 +363,7 @@
     function draw() {
       const width = figure.clientWidth;
       if (!width) return;
-      const height = Math.max(300, Math.min(560, width * 0.46));
+      const height = Math.max(420, Math.min(580, width * 0.46));
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
       drawing.setAttribute("role", "group");
       drawing.replaceChildren(...tree.views[at].map((shown) => box(shown, width / wide, height / high)));
