@@ -42,7 +42,17 @@ from wheelfuse.report.page.model import (
 MIB = 1 << 20
 MARKUP = """<img src=x onerror=alert(1)>"'`--></script><script>document.title='owned'</script>&amp;{{7*7}}"""
 """What would run, or end something, if it were not escaped."""
-NASTY = (MARKUP, HOSTILE, "</style>", "\u202egpj.exe", "a\u2066b", "\udcff.so", "]]>", "x" * 300, "\u6f22\u5b57.so")
+NASTY = (
+    MARKUP,
+    HOSTILE,
+    "</style>",
+    "\u202egpj.exe",
+    "a\u2066b",
+    "\udcff.so",
+    "]]>",
+    "x" * 300,
+    "\u6f22\u5b57.so",
+)
 
 RULES = {
     rule.code: Explained(rule.code, rule.name, rule.title, rule.severity.value, EXPLANATION)
@@ -69,8 +79,14 @@ def states(labels: Iterable[str], good: str) -> tuple[tuple[str, State], ...]:
 
 BARS = (
     Bar("torch", states((f"2.{minor}" for minor in range(4, 14)), "nnnnnyyy?y"), "2.9 to 2.11, 2.13"),
-    Bar("C library", states(("2.17", "2.27", "2.28", "2.31", "2.34", "2.39"), "nnyyyy"), "glibc 2.28 at least"),
-    Bar("GPUs", states(("70", "75", "80", "86", "89", "90", "100", "120"), "nnyyyypp"), "sm_80, sm_90, PTX compute_90"),
+    Bar(
+        "C library", states(("2.17", "2.27", "2.28", "2.31", "2.34", "2.39"), "nnyyyy"), "glibc 2.28 at least"
+    ),
+    Bar(
+        "GPUs",
+        states(("70", "75", "80", "86", "89", "90", "100", "120"), "nnyyyypp"),
+        "sm_80, sm_90, PTX compute_90",
+    ),
 )
 
 
@@ -87,13 +103,23 @@ CONTENTS = directory(
     "wheel",
     directory(
         "vllm",
-        *(library(f"_C.cpython-3{minor}-x86_64-linux-gnu.so", device=48 + minor, code=6) for minor in (10, 11, 12)),
-        *(library(f"_moe_C.cpython-3{minor}-x86_64-linux-gnu.so", device=20, code=2) for minor in (10, 11, 12)),
+        *(
+            library(f"_C.cpython-3{minor}-x86_64-linux-gnu.so", device=48 + minor, code=6)
+            for minor in (10, 11, 12)
+        ),
+        *(
+            library(f"_moe_C.cpython-3{minor}-x86_64-linux-gnu.so", device=20, code=2)
+            for minor in (10, 11, 12)
+        ),
         library("cumem.abi3.so", code=0.1),
         directory(
             "model_executor",
-            directory("models", *(block(f"model_{n:03}.py", 9000 + n * 400, Stuff.PYTHON) for n in range(80))),
-            directory("layers", *(block(f"layer_{n:02}.py", 12000 + n * 900, Stuff.PYTHON) for n in range(30))),
+            directory(
+                "models", *(block(f"model_{n:03}.py", 9000 + n * 400, Stuff.PYTHON) for n in range(80))
+            ),
+            directory(
+                "layers", *(block(f"layer_{n:02}.py", 12000 + n * 900, Stuff.PYTHON) for n in range(30))
+            ),
         ),
         directory("configs", *(block(f"E={n},N=4096.json", 3000 + n * 37, Stuff.DATA) for n in range(200))),
         block("__init__.py", 4120, Stuff.PYTHON),
@@ -122,11 +148,22 @@ def symbols(number: int, *, private: int = 6) -> tuple[Symbol, ...]:
         Symbol("PyObject_GetAttrString", "", "CPython, limited API"),
         Symbol("memcpy", "", "glibc", "GLIBC_2.14"),
         Symbol("__cxa_thread_atexit_impl", "", "glibc", "GLIBC_2.18", State.PARTLY, "glibc 2.18 at least"),
-        Symbol("_ZN2at6Tensor6symbolEv", "at::Tensor::symbol()", "libtorch", "", State.UNKNOWN, "in no torch known"),
+        Symbol(
+            "_ZN2at6Tensor6symbolEv",
+            "at::Tensor::symbol()",
+            "libtorch",
+            "",
+            State.UNKNOWN,
+            "in no torch known",
+        ),
         Symbol("PyInit__C", "", "exported"),
     ]
     found += [
-        Symbol(f"_ZN4vllm6kernel5op{n:05}EPKfS1_i", f"vllm::kernel::op{n:05}(float const*, float const*, int)", "C++")
+        Symbol(
+            f"_ZN4vllm6kernel5op{n:05}EPKfS1_i",
+            f"vllm::kernel::op{n:05}(float const*, float const*, int)",
+            "C++",
+        )
         for n in range(number - len(found))
     ]
     return tuple(found)
@@ -158,7 +195,9 @@ def subject(
     return Input(label, what, contents.packed, contents.size, answer, bars, contents, tables, failed, not_run)
 
 
-def page(verdict: Verdict, inputs: tuple[Input, ...], findings: Sequence[tuple[str, Finding]] = (), **more: object) -> Page:
+def page(
+    verdict: Verdict, inputs: tuple[Input, ...], findings: Sequence[tuple[str, Finding]] = (), **more: object
+) -> Page:
     rules = {code: RULES[code] for code in sorted({finding.code for _, finding in findings} & RULES.keys())}
     made = Page("wheelfuse audit", "1.0", verdict, inputs, tuple(findings), rules, ())
     return replace(made, **more)  # type: ignore[arg-type]
@@ -175,9 +214,16 @@ def clean() -> Page:
         directory("numpy-2.5.3.dist-info", block("RECORD", 90000, Stuff.DATA)),
     )  # fmt: skip
     answer = Answer(TARGETS, modules(17), libc=("glibc 2.28",), platforms=("manylinux_2_28_x86_64",))
-    item = subject(name, answer=answer, contents=contents, bars=BARS[1:2], tables=(table("numpy/_core/_simd.so", 40, private=0),))
+    item = subject(
+        name,
+        answer=answer,
+        contents=contents,
+        bars=BARS[1:2],
+        tables=(table("numpy/_core/_simd.so", 40, private=0),),
+    )
     return replace(
-        page(Verdict(State.GOOD, "Loads on CPython 3.10 to 3.14, 3.13t and 3.14t"), (item,)), title=f"wheelfuse audit · {name}"
+        page(Verdict(State.GOOD, "Loads on CPython 3.10 to 3.14, 3.13t and 3.14t"), (item,)),
+        title=f"wheelfuse audit · {name}",
     )
 
 
@@ -229,7 +275,11 @@ ROADS = (
 )  # fmt: skip
 
 INPUTS = tuple(
-    (f"cp3{minor}", f"vllm-0.31.0-cp3{minor}-cp3{minor}-manylinux_2_28_x86_64.whl", 90 * MIB + minor * 100_000)
+    (
+        f"cp3{minor}",
+        f"vllm-0.31.0-cp3{minor}-cp3{minor}-manylinux_2_28_x86_64.whl",
+        90 * MIB + minor * 100_000,
+    )
     for minor in (10, 11, 12)
 )
 
@@ -238,10 +288,17 @@ def fused() -> Page:
     """A merge of three wheels into one with many members."""
     owners = tuple(label for label, _, _ in INPUTS)
     members = [
-        Origin(f"vllm/model_executor/models/model_{n:03}.py", 9000 + n * 400, owners, "", "the same in all") for n in range(700)
+        Origin(f"vllm/model_executor/models/model_{n:03}.py", 9000 + n * 400, owners, "", "the same in all")
+        for n in range(700)
     ]
     members += [
-        Origin(f"vllm/_C.cpython-3{m}-x86_64-linux-gnu.so", 57 * MIB, (f"cp3{m}",), "", "kept under a name of its own")
+        Origin(
+            f"vllm/_C.cpython-3{m}-x86_64-linux-gnu.so",
+            57 * MIB,
+            (f"cp3{m}",),
+            "",
+            "kept under a name of its own",
+        )
         for m in (10, 11, 12)
     ]
     members.append(Origin("vllm/version.py", 800, owners, "vllm/_version.py", "made by wheelfuse"))
@@ -250,10 +307,18 @@ def fused() -> Page:
             Resolution("renamed", f"vllm/_k{n}.so", owners, "each CPython has a file of its own")
             for n in range(12)
         ),
-        Resolution("dispatched", "vllm/version.py", owners, "a module that imports the variant of the running CPython"),
+        Resolution(
+            "dispatched",
+            "vllm/version.py",
+            owners,
+            "a module that imports the variant of the running CPython",
+        ),
         Resolution("metadata", "vllm-0.31.0.dist-info/METADATA", owners, "Requires-Python: >=3.10,<3.13"),
     ]
-    lost = Lost("cp310", Loss("vllm/build.log", "sha256=x", 100, 0o644, "the newest stands for all", "newest", Fate.REPLACED))
+    lost = Lost(
+        "cp310",
+        Loss("vllm/build.log", "sha256=x", 100, 0o644, "the newest stands for all", "newest", Fate.REPLACED),
+    )
     answer = replace(FULL.subjects[0].answer, modules=modules(6), unreleased=())
     merge = Fused(
         INPUTS,
@@ -297,7 +362,9 @@ def refused() -> Page:
     merge = Fused(
         INPUTS, LABEL, 0, (), (), conflicts(), (), (), ("vllm.cumem has no file for cp312: its wheel has none, and no other serves it",)
     )  # fmt: skip
-    inputs = tuple(subject(name, answer=Answer(TARGETS[:3], modules(2)), bars=BARS[1:]) for _, name, _ in INPUTS)
+    inputs = tuple(
+        subject(name, answer=Answer(TARGETS[:3], modules(2)), bars=BARS[1:]) for _, name, _ in INPUTS
+    )
     return page(
         Verdict(State.BAD, "Not fused: 7 files differ without a rule", "Add one --resolve line for each, or fix the build."),
         inputs,
@@ -308,8 +375,12 @@ def refused() -> Page:
 
 def many_symbols() -> Page:
     """A module with 50,000 symbols."""
-    item = subject(answer=Answer(TARGETS, modules(1)), tables=(table("big/_C.so", 50_000), table("big/_small.so", 20)))
-    return page(Verdict(State.PARTLY, "Loads on CPython 3.10 to 3.14"), (item,), title="wheelfuse audit · big")
+    item = subject(
+        answer=Answer(TARGETS, modules(1)), tables=(table("big/_C.so", 50_000), table("big/_small.so", 20))
+    )
+    return page(
+        Verdict(State.PARTLY, "Loads on CPython 3.10 to 3.14"), (item,), title="wheelfuse audit · big"
+    )
 
 
 def nasty() -> Page:
@@ -326,7 +397,9 @@ def nasty() -> Page:
     )
     contents = directory(MARKUP, *(Block(name, 1000, 900, stuff, (block(name, 500, Stuff.DATA, name), block(name, 500, stuff)), text)
                                    for name, stuff in zip(NASTY, (*Stuff, *Stuff)[: len(NASTY)], strict=True)))  # fmt: skip
-    names = tuple(Symbol(f"{name}{n}", name, name, name, State.BAD, name, name) for n, name in enumerate(NASTY))
+    names = tuple(
+        Symbol(f"{name}{n}", name, name, name, State.BAD, name, name) for n, name in enumerate(NASTY)
+    )
     item = replace(
         subject(
             MARKUP,
@@ -339,7 +412,11 @@ def nasty() -> Page:
         ),
         what=text,
     )
-    findings = [(label, STALE.finding(f"message {name}", name, todo=text, details=NASTY)) for label in (MARKUP, HOSTILE) for name in NASTY]
+    findings = [
+        (label, STALE.finding(f"message {name}", name, todo=text, details=NASTY))
+        for label in (MARKUP, HOSTILE)
+        for name in NASTY
+    ]
     return page(
         Verdict(State.BAD, text, text),
         (item, replace(item, label=HOSTILE)),
@@ -368,12 +445,19 @@ def several() -> Page:
         subject(name, answer=Answer(TARGETS[:3], (row("pkg._a", marks, "no symbol", TARGETS[:3]), row("pkg._b", "yyy", "", TARGETS[:3]))), failed="N" in marks)
         for (_, name, _), marks in zip(INPUTS, ("yyy", "yyy", "yyN"), strict=True)
     )  # fmt: skip
-    return page(Verdict(State.BAD, "2 of 3 wheels load; 1 error"), inputs, [(INPUTS[2][1], NOWHERE.finding("nobody defines x", "pkg/_a.so"))])
+    return page(
+        Verdict(State.BAD, "2 of 3 wheels load; 1 error"),
+        inputs,
+        [(INPUTS[2][1], NOWHERE.finding("nobody defines x", "pkg/_a.so"))],
+    )
 
 
 def empty() -> Page:
     """Nothing at all: an input without bytes or modules."""
-    return page(Verdict(State.UNKNOWN, "There is nothing to say"), (subject("empty.whl", contents=Block("wheel", 0, 0)),))
+    return page(
+        Verdict(State.UNKNOWN, "There is nothing to say"),
+        (subject("empty.whl", contents=Block("wheel", 0, 0)),),
+    )
 
 
 SAMPLES: dict[str, Callable[[], Page]] = {

@@ -103,7 +103,9 @@ def test_names_that_carry_markup_are_text() -> None:
 
 def test_no_control_or_invisible_character_of_a_name_reaches_the_page() -> None:
     for name in SAMPLES:
-        assert [character for character in rendered(name) if not character.isprintable() and character != "\n"] == []
+        assert [
+            character for character in rendered(name) if not character.isprintable() and character != "\n"
+        ] == []
         rendered(name).encode("utf-8")
 
 
@@ -165,15 +167,31 @@ def test_the_matrix_says_in_words_what_its_signs_say() -> None:
     row = next(row for row in rows if text(row).strip().startswith("vllm._C"))
     words = [text(cell).strip() for cell in row.iter(f"{HTML}td")]
     assert words == ["loads", "loads", "fails to load", "loads", "loads", "loads", "loads"]
-    uses = [use.get(f"{{http://www.w3.org/1999/xlink}}href") or use.get("href") for use in row.iter("{http://www.w3.org/2000/svg}use")]
-    assert uses == [f"#glyph-{state}" for state in ("loads", "loads", "fails", "loads", "loads", "loads", "loads")]
+    uses = [
+        use.get(f"{{http://www.w3.org/1999/xlink}}href") or use.get("href")
+        for use in row.iter("{http://www.w3.org/2000/svg}use")
+    ]
+    assert uses == [
+        f"#glyph-{state}" for state in ("loads", "loads", "fails", "loads", "loads", "loads", "loads")
+    ]
 
 
 def test_builds_without_the_gil_stand_apart() -> None:
     table = next(element for element in elements("failing") if element.get("class") == "matrix")
     above, below = table.findall(f"{HTML}thead/{HTML}tr")
-    assert [(text(cell), cell.get("colspan")) for cell in above][1:] == [("CPython", "5"), ("free-threaded", "2")]
-    assert [text(cell).strip() for cell in below] == ["3.10", "3.11", "3.12", "3.13", "3.14", "3.13t", "3.14t"]
+    assert [(text(cell), cell.get("colspan")) for cell in above][1:] == [
+        ("CPython", "5"),
+        ("free-threaded", "2"),
+    ]
+    assert [text(cell).strip() for cell in below] == [
+        "3.10",
+        "3.11",
+        "3.12",
+        "3.13",
+        "3.14",
+        "3.13t",
+        "3.14t",
+    ]
 
 
 def test_all_findings_are_there_without_a_script() -> None:
@@ -190,7 +208,13 @@ def finding(message: str, path: str = "", code: str = "WF203", **more: Any) -> F
 
 def test_the_anchor_of_a_finding_stays_when_others_come_or_the_file_name_of_the_wheel_changes() -> None:
     (alone,) = cards([("pkg-1.0.whl", finding("a", "x.so"))])
-    among = cards([("pkg-1.1.whl", finding("b", "y.so")), ("pkg-1.1.whl", finding("a", "x.so")), ("pkg-1.1.whl", finding("a", "z.so"))])
+    among = cards(
+        [
+            ("pkg-1.1.whl", finding("b", "y.so")),
+            ("pkg-1.1.whl", finding("a", "x.so")),
+            ("pkg-1.1.whl", finding("a", "z.so")),
+        ]
+    )
     assert alone.anchor == among[1].anchor
     assert re.fullmatch(r"WF203-[0-9a-f]{8}", alone.anchor)
     assert among[1].paths == ("x.so", "z.so")
@@ -211,7 +235,12 @@ def test_conflicts_that_are_alike_stand_together_each_with_the_line_that_settles
 
 
 def test_each_line_that_settles_a_conflict_is_in_the_page() -> None:
-    shown = [line for element in elements("refused") if tag(element) == "pre" for line in text(element).splitlines()]
+    shown = [
+        line
+        for element in elements("refused")
+        if tag(element) == "pre"
+        for line in text(element).splitlines()
+    ]
     for conflict in conflicts():
         for _, option, _ in options(conflict):
             assert option in shown
@@ -225,7 +254,9 @@ def test_a_line_over_baselines_falls_to_the_bottom_at_zero() -> None:
     assert [x for x, *_ in points] == sorted(x for x, *_ in points)
 
 
-@pytest.mark.parametrize("points", [(), (("now", 0),), (("a", 0), ("now", 0)), tuple((f"v{n}", n) for n in range(40))])
+@pytest.mark.parametrize(
+    "points", [(), (("now", 0),), (("a", 0), ("now", 0)), tuple((f"v{n}", n) for n in range(40))]
+)
 def test_any_number_of_baselines_can_be_drawn(points: tuple[tuple[str, int], ...]) -> None:
     made = render(page(Verdict(State.GOOD, "x"), (subject(),), decline=Decline(points)))
     html5lib.HTMLParser(strict=True).parse(made)
@@ -234,7 +265,12 @@ def test_any_number_of_baselines_can_be_drawn(points: tuple[tuple[str, int], ...
 
 def test_an_explanation_keeps_its_paragraphs_lists_and_examples() -> None:
     found = list(prose("One\ntwo.\n\n- a\n- b\n  c\n\n    $ run\n      more\n\nLast."))
-    assert found == [("p", ("One two.",)), ("ul", ("a", "b c")), ("pre", ("    $ run", "      more")), ("p", ("Last.",))]
+    assert found == [
+        ("p", ("One two.",)),
+        ("ul", ("a", "b c")),
+        ("pre", ("    $ run", "      more")),
+        ("p", ("Last.",)),
+    ]
 
 
 def test_equal_pages_are_equal_byte_by_byte() -> None:

@@ -30,7 +30,9 @@ def test_areas_are_in_proportion_to_sizes_and_fill_the_room(sizes: list[int], ro
     rects = squarify(sizes, room)
     assert len(rects) == len(sizes)
     for size, rect in zip(sizes, rects, strict=True):
-        assert isclose(rect.area, room.area * size / max(sum(sizes), 1), rel_tol=1e-6, abs_tol=1e-6 * room.area)
+        assert isclose(
+            rect.area, room.area * size / max(sum(sizes), 1), rel_tol=1e-6, abs_tol=1e-6 * room.area
+        )
 
 
 @given(SIZES, ROOM)
@@ -90,7 +92,11 @@ def test_every_view_shows_the_parts_of_its_node_on_the_whole_canvas() -> None:
 
 
 def test_directories_with_one_directory_in_them_are_one() -> None:
-    tree = Contents(directory("wheel", directory("a", directory("b", block("x", 1, Stuff.DATA), block("y", 2, Stuff.DATA)))))
+    tree = Contents(
+        directory(
+            "wheel", directory("a", directory("b", block("x", 1, Stuff.DATA), block("y", 2, Stuff.DATA)))
+        )
+    )
     assert [node.path for node in tree.nodes] == ["", "a/b", "a/b/y", "a/b/x"]
 
 
@@ -104,5 +110,7 @@ def test_a_tree_deeper_than_the_stack_of_python_is_laid_out() -> None:
 
 
 def test_what_is_too_small_to_open_has_the_colour_of_most_of_its_bytes() -> None:
-    tree = Contents(directory("wheel", directory("a", block("x", 9, Stuff.DEBUG), block("y", 2, Stuff.PYTHON))))
+    tree = Contents(
+        directory("wheel", directory("a", block("x", 9, Stuff.DEBUG), block("y", 2, Stuff.PYTHON)))
+    )
     assert [stuff for stuff in tree.stuff] == [Stuff.DEBUG, Stuff.DEBUG, Stuff.DEBUG, Stuff.PYTHON]

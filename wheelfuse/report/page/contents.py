@@ -65,7 +65,8 @@ class Contents:
             node = Node(len(found), parent, name, block, path)
             found.append(node)
             waiting += (
-                (node.number, *_joined(part), path) for part in sorted(block.parts, key=lambda part: part.size)
+                (node.number, *_joined(part), path)
+                for part in sorted(block.parts, key=lambda part: part.size)
             )
         return tuple(found)
 

@@ -319,6 +319,15 @@
     near.observe(block);
   }
 
+  // Only what can be scrolled is a stop of the keyboard.
+  const fitting = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const block of all(".scroll")) fitting.observe(block);
+
   // --- the map of a wheel ---
 
   const KINDS_OF_BYTES = ["module", "library", "device_code", "debug", "python", "data"];
