@@ -238,7 +238,7 @@ def failing() -> Page:
         tables=(table("vllm/_C.cpython-312-x86_64-linux-gnu.so", 900), table("vllm/cumem.abi3.so", 60)),
     )
     more = tuple(
-        PRIVATE.finding(f"_PyPrivate_{n} is private", f"vllm/layers/_k{n}.cpython-312-x86_64-linux-gnu.so", todo="Use what the limited API has")
+        PRIVATE.finding(f"_PyPrivate_{n} is private", f"vllm/layers/_k{n}.cpython-312-x86_64-linux-gnu.so", todo="Use another")
         for n in range(30)
     )  # fmt: skip
     findings = [(LABEL, finding) for finding in (*FINDINGS[:-1], *more, FINDINGS[-1])]
@@ -256,6 +256,7 @@ def failing() -> Page:
     )
 
 
+TENSOR = (("at::Tensor::data_ptr() const", "torch::stable::Tensor::data_ptr"), ("at::Tensor::foo()", ""))
 ROADS = (
     *FULL.roads,
     *(
@@ -265,7 +266,7 @@ ROADS = (
             "libtorch stable ABI",
             (f"vllm/layers/_k{n}.cpython-312-x86_64-linux-gnu.so",),
             (
-                Step("at::Tensor", (("at::Tensor::data_ptr() const", "torch::stable::Tensor::data_ptr"), ("at::Tensor::foo()", ""))),
+                Step("at::Tensor", TENSOR),
                 Step("c10::cuda", tuple((f"c10::cuda::f{m}(int)", "") for m in range(20))),
             ),
             ("Then torch 2.10 would be the oldest that loads it",),
@@ -336,7 +337,7 @@ def fused() -> Page:
     )
     item = subject(answer=answer, bars=BARS, tables=(table("vllm/_C.cpython-312-x86_64-linux-gnu.so", 300),))
     return page(
-        Verdict(State.GOOD, "Fused 3 wheels into one: 137.1 MiB instead of 273.2 MiB", "Install it on each CPython: wheelfuse verify."),
+        Verdict(State.GOOD, "Fused 3 wheels into one: 137.1 MiB instead of 273.2 MiB", "Try it: wheelfuse verify."),
         (item,),
         [(LABEL, PROVIDER.finding("libcudart.so.13 comes from nvidia-cuda-runtime", todo="Nothing"))],
         title="wheelfuse merge",
@@ -348,25 +349,25 @@ def conflicts() -> tuple[Conflict, ...]:
     """Conflicts of one path, of several alike, and with lines that differ."""
     groups = (Group(("cp310", "cp311")), Group(("cp312",)))
     return (
-        Conflict("vllm/build info.txt", "text that differs", groups, ("newest", "oldest", "drop"), ("- built on Monday", "+ built on Tuesday")),
+        Conflict("vllm/build info.txt", "text that differs", groups, ("newest", "oldest", "drop"), ("- Monday", "+ Tuesday")),
         *(
             Conflict(f"vllm/data/table_{n}.bin", "binary data that differs", groups, ("newest", "keep"))
             for n in range(5)
         ),
-        Conflict("vllm/only.json", "only some have it", (Group(("cp312",)), Group(("cp310", "cp311"), False)), ("keep", "drop")),
+        Conflict("vllm/only.json", "only some have it", tuple(reversed(groups)), ("keep", "drop")),
     )  # fmt: skip
 
 
 def refused() -> Page:
     """A merge that was refused."""
     merge = Fused(
-        INPUTS, LABEL, 0, (), (), conflicts(), (), (), ("vllm.cumem has no file for cp312: its wheel has none, and no other serves it",)
+        INPUTS, LABEL, 0, (), (), conflicts(), (), (), ("vllm.cumem has no file for cp312",)
     )  # fmt: skip
     inputs = tuple(
         subject(name, answer=Answer(TARGETS[:3], modules(2)), bars=BARS[1:]) for _, name, _ in INPUTS
     )
     return page(
-        Verdict(State.BAD, "Not fused: 7 files differ without a rule", "Add one --resolve line for each, or fix the build."),
+        Verdict(State.BAD, "Not fused: 7 files differ without a rule", "Add a --resolve line for each."),
         inputs,
         title="wheelfuse merge",
         fused=merge,
@@ -395,8 +396,9 @@ def nasty() -> Page:
         assumed=NASTY,
         torch=(),
     )
-    contents = directory(MARKUP, *(Block(name, 1000, 900, stuff, (block(name, 500, Stuff.DATA, name), block(name, 500, stuff)), text)
-                                   for name, stuff in zip(NASTY, (*Stuff, *Stuff)[: len(NASTY)], strict=True)))  # fmt: skip
+    kinds = (*Stuff, *Stuff)[: len(NASTY)]
+    contents = directory(MARKUP, *(Block(name, 1000, 900, stuff, (block(name, 500, Stuff.DATA, name),), text)
+                                   for name, stuff in zip(NASTY, kinds, strict=True)))  # fmt: skip
     names = tuple(
         Symbol(f"{name}{n}", name, name, name, State.BAD, name, name) for n, name in enumerate(NASTY)
     )
@@ -422,7 +424,7 @@ def nasty() -> Page:
         (item, replace(item, label=HOSTILE)),
         findings,
         title=text,
-        rules={STALE.code: Explained(STALE.code, STALE.name, MARKUP, "error", f"{text}\n\n    {text}\n\n- {text}\n- {text}")},
+        rules={STALE.code: Explained(STALE.code, STALE.name, MARKUP, "error", f"{text}\n\n    {text}\n\n- {text}")},
         roads=(Road(MARKUP, MARKUP, MARKUP, NASTY, (Step(MARKUP, tuple((name, name) for name in NASTY)),), NASTY),),
         decline=Decline(((MARKUP, 3), (HOSTILE, 1))),
         fused=Fused(
@@ -430,7 +432,7 @@ def nasty() -> Page:
             MARKUP,
             0,
             tuple(Origin(name, 5, NASTY, name + "x", name) for name in NASTY),
-            tuple(Resolution("renamed", name, NASTY, name) for name in NASTY) + (Resolution(MARKUP, MARKUP, NASTY, text),),
+            tuple(Resolution(rule, name, NASTY, name) for name in NASTY for rule in ("renamed", MARKUP)),
             tuple(Conflict(name, name, (Group(NASTY),), ("newest", name), NASTY) for name in NASTY),
             tuple(Lost(name, Loss(name, "", 0, 0, name, name, Fate.DROPPED)) for name in NASTY),
             tuple(Saving(name, 5, name, True) for name in NASTY),
@@ -441,8 +443,12 @@ def nasty() -> Page:
 
 def several() -> Page:
     """Many inputs at once, of which one fails."""
+    three = TARGETS[:3]
     inputs = tuple(
-        subject(name, answer=Answer(TARGETS[:3], (row("pkg._a", marks, "no symbol", TARGETS[:3]), row("pkg._b", "yyy", "", TARGETS[:3]))), failed="N" in marks)
+        subject(
+            name, answer=Answer(three, (row("pkg._a", marks, "no x", three), row("pkg._b", "yyy", "", three))),
+            failed="N" in marks,
+        )
         for (_, name, _), marks in zip(INPUTS, ("yyy", "yyy", "yyN"), strict=True)
     )  # fmt: skip
     return page(

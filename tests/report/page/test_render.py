@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -25,9 +26,68 @@ from wheelfuse.report.page.render import prose, render
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 ELEMENTS = frozenset(
-    """html head meta link title style body svg symbol circle path rect use text polyline g a div nav ul ol li button
-    main header footer section article figure figcaption h1 h2 h3 h4 p span strong code pre br table caption thead tbody
-    tr th td dl dt dd details summary label fieldset legend input select option optgroup script""".split()
+    {
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "svg",
+        "symbol",
+        "circle",
+        "path",
+        "rect",
+        "use",
+        "text",
+        "polyline",
+        "g",
+        "a",
+        "div",
+        "nav",
+        "ul",
+        "ol",
+        "li",
+        "button",
+        "main",
+        "header",
+        "footer",
+        "section",
+        "article",
+        "figure",
+        "figcaption",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "span",
+        "strong",
+        "code",
+        "pre",
+        "br",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "dl",
+        "dt",
+        "dd",
+        "details",
+        "summary",
+        "label",
+        "fieldset",
+        "legend",
+        "input",
+        "select",
+        "option",
+        "optgroup",
+        "script",
+    }
 )
 """What the templates use; anything else came from a name."""
 
@@ -75,7 +135,7 @@ def test_every_reference_leads_to_a_place_in_the_page(name: str) -> None:
             if key in ("aria-labelledby", "aria-describedby", "for"):
                 assert set(value.split()) <= ids
             elif key.rpartition("}")[2] in ("href", "src", "action", "srcset"):
-                assert value == "data:," or value.removeprefix("#") in ids and value.startswith("#")
+                assert value == "data:," or (value.startswith("#") and value[1:] in ids)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -151,7 +211,7 @@ def test_the_first_thing_read_is_the_verdict() -> None:
 def test_headings_go_down_a_step_at_a_time(name: str) -> None:
     levels = [int(tag(element)[1]) for element in elements(name) if re.fullmatch("h[1-6]", tag(element))]
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -168,7 +228,7 @@ def test_the_matrix_says_in_words_what_its_signs_say() -> None:
     words = [text(cell).strip() for cell in row.iter(f"{HTML}td")]
     assert words == ["loads", "loads", "fails to load", "loads", "loads", "loads", "loads"]
     uses = [
-        use.get(f"{{http://www.w3.org/1999/xlink}}href") or use.get("href")
+        use.get("{http://www.w3.org/1999/xlink}href") or use.get("href")
         for use in row.iter("{http://www.w3.org/2000/svg}use")
     ]
     assert uses == [

@@ -113,4 +113,4 @@ def test_what_is_too_small_to_open_has_the_colour_of_most_of_its_bytes() -> None
     tree = Contents(
         directory("wheel", directory("a", block("x", 9, Stuff.DEBUG), block("y", 2, Stuff.PYTHON)))
     )
-    assert [stuff for stuff in tree.stuff] == [Stuff.DEBUG, Stuff.DEBUG, Stuff.DEBUG, Stuff.PYTHON]
+    assert list(tree.stuff) == [Stuff.DEBUG, Stuff.DEBUG, Stuff.DEBUG, Stuff.PYTHON]

@@ -14,7 +14,7 @@ from wheelfuse.fuse.conflicts import options
 from wheelfuse.fuse.model import Conflict, Lost, Resolution
 from wheelfuse.report.audit_parts import RowGroup, pythons, reasons, row_groups
 from wheelfuse.report.page.contents import Contents, total
-from wheelfuse.report.page.model import Block, Decline, Fused, Input, Page, State, Stuff, SymbolTable
+from wheelfuse.report.page.model import Decline, Fused, Input, Page, State, Stuff, SymbolTable
 from wheelfuse.target import Target
 
 # --- the first screen ---
@@ -110,7 +110,7 @@ def _by_stuff(sizes: Iterable[tuple[Stuff, int]]) -> tuple[tuple[str, int, str],
 
 @dataclass(frozen=True)
 class Card:
-    """Findings of one input that differ in nothing but the path, with an anchor that stays from run to run."""
+    """Findings of one input that differ in nothing but the path, how many, with an anchor that stays from run to run."""
 
     anchor: str
     label: str
@@ -129,13 +129,13 @@ def cards(findings: Iterable[tuple[str, Finding]]) -> tuple[Card, ...]:
         key = Finding(finding.code, finding.severity, finding.message, "", finding.todo, finding.details)
         alike[label, key].append(finding.path)
     used = Counter[str]()
-    found = []
+    found: list[Card] = []
     for (label, finding), paths in alike.items():
         anchor = f"{finding.code}-{_digest(finding.message, *finding.details)}"
         used[anchor] += 1
         again = f"-{used[anchor]}" if used[anchor] > 1 else ""
         there = tuple(filter(None, dict.fromkeys(paths)))
-        found.append(Card(f"{anchor}{again}", label, finding, there, len(found)))
+        found.append(Card(f"{anchor}{again}", label, finding, there, len(paths)))
     return tuple(found)
 
 
@@ -261,6 +261,11 @@ class Line:
     points: tuple[tuple[float, float, str, int, bool], ...]
 
     @property
+    def room(self) -> int:
+        """How many letters of a name fit below its point."""
+        return max(6, min(24, 62 // max(sum(named for *_, named in self.points), 1)))
+
+    @property
     def path(self) -> str:
         return " ".join(f"{x:.1f},{y:.1f}" for x, y, *_ in self.points)
 
@@ -304,8 +309,3 @@ def counts(page: Page) -> tuple[tuple[Severity, int], ...]:
     """How many findings of each severity there are, the worst first."""
     found = Counter(finding.severity for _, finding in page.findings)
     return tuple((severity, found[severity]) for severity in reversed(Severity) if found[severity])
-
-
-def is_empty(block: Block) -> bool:
-    """Whether there is nothing to draw of it."""
-    return not block.size

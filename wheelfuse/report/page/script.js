@@ -111,15 +111,16 @@
       const severities = new Set(boxes.filter((box) => box.checked).map((box) => box.dataset.severity));
       const wanted = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
+      let every = 0;
       for (const card of cards) {
         const fits = severities.has(card.dataset.severity) && (!rule.value || rule.value === card.dataset.rule)
           && wanted.every((word) => texts.get(card).includes(word));
         card.hidden = !fits;
-        shown += fits;
+        every += Number(card.dataset.count);
+        if (fits) shown += Number(card.dataset.count);
       }
       one("#no-finding").hidden = shown > 0;
-      one("#finding-count").textContent = shown === cards.length
-        ? `${number(shown)} shown` : `${number(shown)} of ${number(cards.length)} shown`;
+      one("#finding-count").textContent = `${shown === every ? "" : `${number(shown)} of `}${number(every)} finding${every === 1 ? "" : "s"}`;
     }
 
     function arrange() {
