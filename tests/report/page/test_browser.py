@@ -377,7 +377,7 @@ def test_the_symbols_of_a_file_are_searched_filtered_and_sorted(opened: Opener) 
         block.get_by_label("State").select_option("not")
         expect(block.locator("[data-shown]")).to_have_text("1 to 8 of 8 symbols")
         expect(block.locator("tbody tr").first).to_have_text(
-            "_Py0_PrivateCPython, private badgone in 3.13; use PyLimited_0"
+            "_Py0_Private badCPython, privategone in 3.13; use PyLimited_0"
         )
         block.get_by_label("State").select_option("")
         block.get_by_label("Group").select_option(label="glibc")

@@ -110,7 +110,7 @@ def _by_stuff(sizes: Iterable[tuple[Stuff, int]]) -> tuple[tuple[str, int, str],
 
 @dataclass(frozen=True)
 class Card:
-    """Findings of one input that differ in nothing but the path, how many, with an anchor that stays from run to run."""
+    """Findings of one input that differ in nothing but the path, their number, an anchor that stays from run to run."""
 
     anchor: str
     label: str

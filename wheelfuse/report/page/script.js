@@ -198,8 +198,8 @@
       if (shown) head.append(make("code", { class: "mangled" }, name));
       const [sign, word] = STATES[get.raw(4)];
       const note = [get(5), get(6) && `use ${get(6)}`].filter(Boolean).join("; ");
-      return [head, make("td", {}, get(2)), make("td", {}, get(3)),
-        make("td", { class: "nowrap" }, glyph(sign), ` ${word}`), make("td", {}, note)];
+      return [head, make("td", { class: "nowrap" }, glyph(sign), ` ${word}`), make("td", {}, get(2)),
+        make("td", {}, get(3)), make("td", {}, note)];
     },
     members(get) {
       const head = make("th", { scope: "row" }, make("code", {}, get(0)));
