@@ -41,8 +41,9 @@ def audit(
     (or venv) to look for distributions in. *with_* are directories or venvs with libraries that are needed
     from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
     a file of `write_baseline`, or several, the oldest first, of which the last one counts and all are in the report's
-    ``decline``. *facts* keeps what is known of each input in the report, for the page of it. *jobs* is how many processors may read (0: all): threads
-    for one input, and processes for several, so that a script needs ``if __name__ == "__main__"`` around the call.
+    ``decline``. *facts* keeps what is known of each input in the report, for the page of it. *jobs* is how many
+    processors may read (0: all): threads for one input, and processes for several, so that a script needs
+    ``if __name__ == "__main__"`` around the call.
     Wheels beyond the *limits* are findings, and nothing of them is inflated.
 
     Raises:

@@ -26,7 +26,9 @@ def run(
         _subject_report(subject, found[number], options, used) for number, subject in enumerate(subjects)
     )
     if facts:
-        reports = tuple(replace(report, facts=subject) for report, subject in zip(reports, subjects, strict=True))
+        reports = tuple(
+            replace(report, facts=subject) for report, subject in zip(reports, subjects, strict=True)
+        )
     return Report(
         reports,
         tuple(ignore for ignore in options.ignore if ignore not in used),

@@ -83,10 +83,10 @@ class Subject:
 
     ``label`` is the name that reports use. ``name`` is there for wheels alone. ``interpreter_tags`` and
     ``platforms`` are what the file name (or, once installed, WHEEL) claims; empty where nothing claims
-    anything. ``sizes`` has every file: path -> bytes; ``packed`` what each takes in the wheel, in their order, and nothing
-    where there is no wheel. ``problems`` are contradictions among name, RECORD, WHEEL
-    and METADATA; ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else
-    is known of it. Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
+    anything. ``sizes`` has every file: path -> bytes; ``packed`` what each takes in the wheel, in their order, and
+    nothing where there is no wheel. ``problems`` are contradictions among name, RECORD, WHEEL and METADATA;
+    ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else is known of it.
+    Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
     limits the claim to one CPython: the one into which a distribution is installed. ``preloads`` says whether Python
     code of the input opens libraries by itself, so that one may be loaded before it is needed; True if not known;
     ``opens_globally`` whether it does so for all modules to see (RTLD_GLOBAL).

@@ -8,7 +8,6 @@ from wheelfuse import __version__
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.auditing.report import Outcome, Report, SubjectReport
 from wheelfuse.auditing.rules import Entry
-from wheelfuse.auditing.subject import Subject
 from wheelfuse.report.audit_parts import count, counting, fails, kind_of, pythons, tally
 from wheelfuse.report.page.bars import bars
 from wheelfuse.report.page.contents import contents
@@ -114,7 +113,9 @@ def verdict_of(report: Report) -> Verdict:
     if report.failed:
         return Verdict(State.BAD, sentence, next_step(report))
     worth = [finding for finding in report.findings if finding.severity > Severity.INFO]
-    open_ = any(cell.outcome not in _FINE for s in report.subjects for row in s.answer.modules for cell in row.cells)
+    open_ = any(
+        cell.outcome not in _FINE for s in report.subjects for row in s.answer.modules for cell in row.cells
+    )
     if worth or open_:
         return Verdict(State.PARTLY, sentence, next_step(report))
     return Verdict(State.GOOD, sentence, "Nothing has to be done.")
@@ -132,7 +133,9 @@ def where_it_loads(report: Report) -> str:
                 outcomes.setdefault(cell.target, set()).add(cell.outcome)
     many = len(report.subjects) > 1
     if not outcomes:
-        return "No extension modules" if not many else f"{len(report.subjects)} inputs without extension modules"
+        return (
+            "No extension modules" if not many else f"{len(report.subjects)} inputs without extension modules"
+        )
     fine = [target for target, found in outcomes.items() if found <= set(_FINE)]
     broken = [target for target, found in outcomes.items() if Outcome.FAILS in found]
     holes = [t for t, found in outcomes.items() if Outcome.MISSING in found and t not in broken]
@@ -144,8 +147,7 @@ def where_it_loads(report: Report) -> str:
         (open_, "not proved", "on "),
     )
     parts = [f"{verb} {on}{pythons(targets)}" for targets, verb, on in told if targets]
-    subject = f"{len(report.subjects)} inputs" if many else ""
-    text = " ".join(filter(None, (subject, ", ".join(parts))))
+    text = f"{len(report.subjects)} inputs {', '.join(parts)}" if many else ", ".join(parts)
     if refused:
         text += f", {len(refused)} cannot be read"
     return text[0].upper() + text[1:]

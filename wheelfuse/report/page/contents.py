@@ -66,7 +66,11 @@ def _file(name: str, path: str, size: int, packed: int, subject: Subject, note: 
     if not parts:
         return Block(name, size, packed, whole, note=note)
     parts = {whole: size - sum(parts.values()), **parts}
-    named = {"code" if stuff is whole else stuff.value: (stuff, number) for stuff, number in parts.items() if number}
+    named = {
+        "code" if stuff is whole else stuff.value: (stuff, number)
+        for stuff, number in parts.items()
+        if number
+    }
     if len(named) == 1:
         return Block(name, size, packed, next(iter(parts)) if parts[whole] else stuff_of(parts), note=note)
     return Block(name, size, packed, None, tuple(_in_proportion(named, size, packed)), note)

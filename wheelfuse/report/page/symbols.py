@@ -42,9 +42,7 @@ def symbol_tables(subjects: Sequence[Subject], room: int = _ROOM) -> tuple[tuple
     """The tables of all files of each subject, in the order of their paths, with *room* for so many letters."""
     files = [subject.files[path] for subject in subjects for path in sorted(subject.files)]
     left = _Room(room)
-    needed = [
-        left.taken(_needed(subject, path)) for subject in subjects for path in sorted(subject.files)
-    ]
+    needed = [left.taken(_needed(subject, path)) for subject in subjects for path in sorted(subject.files)]
     exported: dict[int, tuple[Symbol, ...]] = {}
     for number in sorted(range(len(files)), key=lambda number: len(files[number].image.exports)):
         exported[number] = left.taken(map(_exported, sorted(files[number].image.exports)))
@@ -185,7 +183,10 @@ def _of_others(wanted: _Wanted, item: Import) -> Symbol:
     elif item.version and wanted.promised:
         lowest = lowest_glibc(item.version, wanted.machine)
         if lowest is None or lowest > wanted.promised:
-            state, note = State.BAD, f"not in glibc {'.'.join(map(str, wanted.promised))}, which the tag promises"
+            state, note = (
+                State.BAD,
+                f"not in glibc {'.'.join(map(str, wanted.promised))}, which the tag promises",
+            )
     return Symbol(item.name, _shown(item.name), group, item.version, state, note)
 
 
