@@ -70,16 +70,23 @@ def grouped(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> t
     return tuple(_alike(members, differing, originals) for members in alike.values())
 
 
+def options(conflict: Conflict) -> tuple[tuple[str, str, str], ...]:
+    """What would settle this conflict alone: (strategy, ``--resolve 'path=newest'``, what that means)."""
+    words = {"it": "it", "newest": "the newest CPython", "oldest": "the oldest CPython"}
+    glob = _escaped(conflict.path)
+    return tuple(
+        (strategy, f"--resolve {_quoted(glob, strategy)}", meaning)
+        for strategy, meaning in _meanings(_strategies([conflict]), words).items()
+    )
+
+
 def _alike(members: list[Conflict], differing: Counter[str], originals: tuple[Original, ...]) -> Alike:
     have = {label for group in members[0].groups if group.present for label in group.labels}
     owners = [original.label for original in originals if original.label in have]
     globs = tuple(_globs([conflict.path for conflict in members], differing))
     strategies = _strategies(members)
     words = {"it": "them" if len(members) > 1 else "it", "newest": owners[-1], "oldest": owners[0]}
-    meanings = {
-        strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
-        for strategy in strategies
-    }
+    meanings = _meanings(strategies, words)
     choices = [(globs[0], s) for s in meanings] if len(globs) == 1 else [(g, strategies[0]) for g in globs]
     lines = tuple(f"--resolve {_quoted(glob, strategy)}" for glob, strategy in choices)
     return Alike(tuple(members), globs, lines, meanings)
@@ -116,6 +123,14 @@ def _advice(group: Alike) -> str:
         return "\n    ".join(("To settle it, add one of:", *lines))
     choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in group.meanings.items())
     return "\n    ".join((f"To settle them, add these ({choices}):", *group.lines))
+
+
+def _meanings(strategies: Iterable[str], words: dict[str, str]) -> dict[str, str]:
+    """Strategy -> what it means; of those that are the label of a wheel, whose file it takes."""
+    return {
+        strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
+        for strategy in strategies
+    }
 
 
 def _quoted(glob: str, strategy: str) -> str:

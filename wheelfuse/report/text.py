@@ -29,7 +29,7 @@ MOST_PATHS = 5
 
 _TITLE, _MISSING = "extension module", "MISSING"
 _SGR = {"bold": "1", "bold green": "1;32", "red": "31"}  # ECMA-48, 8.3.117
-RULES = {
+RESOLVED_BY = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
     "renamed": "extension modules renamed, so that each CPython imports its own",
     "per-target": "libraries that differ, one copy for each CPython",
@@ -47,7 +47,7 @@ RULES = {
     "stale-bytecode": "stale bytecode dropped",
     "by-rule": "settled by --resolve",
 }
-"""What each rule of a merge does, by the name that resolutions have."""
+"""What the rules of a merge did, in words."""
 
 
 def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False) -> str:
@@ -209,7 +209,7 @@ def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
         yield ""
         yield "resolved"
     for rule, members in by_rule.items():
-        yield f"  {RULES[rule]}: {len(members)}"
+        yield f"  {RESOLVED_BY[rule]}: {len(members)}"
         for resolution in members[:3]:
             yield f"    {printable(resolution.path)}: {_short(printable(resolution.outcome))}"
         if len(members) > 3:

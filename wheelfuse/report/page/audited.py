@@ -10,7 +10,7 @@ from wheelfuse.auditing.report import Outcome, Report, SubjectReport
 from wheelfuse.auditing.rules import Entry
 from wheelfuse.report.audit_parts import count, counting, fails, kind_of, pythons, tally
 from wheelfuse.report.page.bars import bars
-from wheelfuse.report.page.contents import contents
+from wheelfuse.report.page.blocks import contents
 from wheelfuse.report.page.model import (
     Block,
     Decline,

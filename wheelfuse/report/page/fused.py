@@ -24,7 +24,7 @@ from wheelfuse.fuse.model import Fate, Inline, Output, Resolution
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.report.audit_parts import count, tally
 from wheelfuse.report.page.audited import explained, findings_of, inputs_of, next_step
-from wheelfuse.report.page.contents import contents
+from wheelfuse.report.page.blocks import contents
 from wheelfuse.report.page.model import (
     Block,
     Fused,
@@ -36,7 +36,7 @@ from wheelfuse.report.page.model import (
     Verdict,
 )
 from wheelfuse.report.sizes import human_size
-from wheelfuse.report.text import RULES
+from wheelfuse.report.text import RESOLVED_BY
 from wheelfuse.workers import MOST, processors
 
 SAME, MADE = "the same in all", "made by wheelfuse"
@@ -249,7 +249,7 @@ def _origins(plan: Plan, sizes: Mapping[str, int]) -> Iterator[Origin]:
 def _how(output: Output, everybody: tuple[str, ...], resolution: Resolution | None) -> str:
     if not output.origin:
         return MADE
-    parts = [RULES.get(resolution.rule, resolution.rule)] if resolution else []
+    parts = [RESOLVED_BY.get(resolution.rule, resolution.rule)] if resolution else []
     if output.path != output.origin:
         parts.insert(0, "kept under a name of its own")
     if isinstance(output.file.source, Inline) and not parts:
