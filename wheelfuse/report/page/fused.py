@@ -121,9 +121,8 @@ def _verdict(attempt: Attempt, fused: Fused, report: Report) -> Verdict:
     sentence = f"Fused {count(wheels, 'wheel')} into one: {shown}"
     worth = [finding for finding in report.findings if finding.severity > Severity.INFO]
     if not worth:
-        return Verdict(
-            State.GOOD, sentence, "wheelfuse verify installs it and imports its modules on each CPython."
-        )
+        todo = "wheelfuse verify installs it and imports its modules on each CPython."
+        return Verdict(State.GOOD, sentence, " ".join(filter(None, (todo, _worth_saving(fused)))))
     return Verdict(State.PARTLY, f"{sentence}; its audit has {tally(worth)}", next_step(report))
 
 

@@ -132,7 +132,7 @@ def _of_cpython(wanted: _Wanted, item: Import) -> Symbol:
     group, gone, replacement = _cpython(name)
     if lacking and not item.weak:
         state = State.BAD if lacking.certain else State.UNKNOWN
-        return Symbol(name, "", group, item.version, state, _plain(lacking.message), replacement)
+        return Symbol(name, "", group, item.version, state, _beside(name, lacking.message), replacement)
     state = State.PARTLY if gone and group == PRIVATE else State.GOOD
     note = "; ".join(filter(None, (gone, "weak: may be missing" * item.weak)))
     return Symbol(name, "", group, item.version, state, note, replacement)
@@ -151,9 +151,9 @@ def _cpython(name: str) -> tuple[str, str, str]:
     return group, f"not in {pythons(lacking)}" if lacking else "", str(stands)
 
 
-def _plain(message: str) -> str:
-    """A message about a symbol without its quotes, since the name stands beside it."""
-    return message.replace("`", "")
+def _beside(name: str, message: str) -> str:
+    """What a message says of a symbol that stands beside it."""
+    return message.removeprefix(f"`{name}` is ")
 
 
 def _of_torch(wanted: _Wanted, item: Import) -> Symbol:
