@@ -153,4 +153,4 @@ def test_a_real_wheel_with_many_modules_stays_small() -> None:
     symbols = [symbol for table in shown.tables for symbol in table.symbols]
     texts = {text for s in symbols for text in (s.name, s.shown, s.note, s.replacement)}
     assert len(shown.tables) == len(shown.answer.modules) + 3  # OpenBLAS, and what it links
-    assert sum(map(len, texts)) + 16 * len(symbols) < 1 << 20
+    assert sum(map(len, texts)) + 6 * len(symbols) < 1 << 20

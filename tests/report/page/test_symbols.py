@@ -143,7 +143,7 @@ def test_tables_end_where_there_is_no_more_room(room: int, tmp_path: Path) -> No
     ((first, second),) = symbol_tables([subject], room)
     listed = [s for table in (first, second) for s in table.symbols]
     texts = {text for s in listed for text in (s.name, s.shown, s.note, s.replacement)}
-    assert sum(map(len, texts)) + 16 * len(listed) <= room
+    assert sum(map(len, texts)) + 6 * len(listed) <= room
     assert len(first.symbols) < 5_000
     exported = len(subject.files["pkg/a.so"].image.exports)
     shown = sum(s.group == EXPORTED for s in first.symbols)

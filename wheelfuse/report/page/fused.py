@@ -63,14 +63,14 @@ def page_of_merge(attempt: Attempt, options: AuditOptions) -> Page:
     Raises:
         TemporaryFileError: something large could not be put aside.
     """
-    subjects = _subjects(attempt)
     outcome, notes = attempt.outcome, {}
     if outcome and attempt.archive:
-        before = _together(contents(subject) for subject in subjects)
-        subjects = (read_archive(attempt.archive, attempt.archive.name, _threads()),)
+        before = _together(map(contents, _read(attempt)))
+        subjects: tuple[Subject, ...] = (read_archive(attempt.archive, attempt.archive.name, _threads()),)
         fused = replace(_of_plan(attempt.inputs, outcome, subjects[0].sizes), before=before)
         notes = _notes(outcome.plan)
     else:
+        subjects = tuple(distinct(_read(attempt)))
         fused = _refused(attempt)
     report = run(subjects, options, roads(subjects), facts=True)
     return Page(
@@ -85,8 +85,10 @@ def page_of_merge(attempt: Attempt, options: AuditOptions) -> Page:
     )
 
 
-def _subjects(attempt: Attempt) -> tuple[Subject, ...]:
-    return tuple(distinct(read_subject(p, threads=_threads(), limits=attempt.limits) for p in attempt.inputs))
+def _read(attempt: Attempt) -> Iterator[Subject]:
+    """The inputs, one after another: the facts of a large wheel take much memory."""
+    for path in attempt.inputs:
+        yield read_subject(path, threads=_threads(), limits=attempt.limits)
 
 
 def _threads() -> int:

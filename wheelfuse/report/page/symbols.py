@@ -29,10 +29,10 @@ PRIVATE, FULL, LIMITED = "CPython, private", "CPython, full API", "CPython, limi
 TORCH, STABLE_TORCH = "libtorch", "libtorch, stable ABI"
 GLIBC, CXX, CUDA, OTHER, EXPORTED = "glibc", "C++", "CUDA", "other", "exported"
 
-_ROOM = 1 << 20
-"""Letters of all tables of a page, each different text counted once."""
-_ROW = 16
-"""Letters that a row takes beside its texts."""
+_ROOM = 3 << 19
+"""Letters of all tables of a page; what is equal is written once."""
+_SYMBOL, _LISTED = 32, 6
+"""Letters that a symbol takes beside its texts, and each file that has it."""
 _LONGEST = 200
 """Letters of a readable form; what follows are mostly arguments of templates."""
 _SYSTEM = {"GLIBC": GLIBC, "GLIBCXX": CXX, "CXXABI": CXX}
@@ -74,9 +74,9 @@ class _Room:
             known = self._symbols.setdefault(symbol, symbol)
             if known is symbol:
                 texts = {symbol.name, symbol.shown, symbol.note, symbol.replacement} - self._texts
-                self._left -= sum(map(len, texts))
+                self._left -= sum(map(len, texts)) + _SYMBOL
                 self._texts |= texts
-            self._left -= _ROW
+            self._left -= _LISTED
             if self._left < 0:
                 break
             found.append(known)
