@@ -96,7 +96,7 @@ def read_all(
         found[item] = prepare(subject)
         if progress:
             progress(len(found), len(inputs))
-    return tuple(_distinct(found[item] for item in inputs))
+    return tuple(distinct(found[item] for item in inputs))
 
 
 def _inputs(given: str, limits: Limits) -> Iterable[Input]:
@@ -176,7 +176,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
+def distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
     """Labels tell the inputs apart in every report: equal ones get a number."""
     seen: dict[str, int] = {}
     for subject in subjects:

@@ -77,9 +77,10 @@ class Block:
 class Symbol:
     """A dynamic symbol that a file needs or exports.
 
-    *name* is as in the file, *shown* demangled (empty: the same). *group* says what it belongs to: ``CPython, private``,
-    ``CPython, limited API``, ``libtorch``, ``glibc``, ``C++``, ``other``, ``exported``. *version* is the ELF symbol
-    version. *note* tells where it is missing or deprecated, *replacement* what to use instead; both may be empty.
+    *name* is as in the file, *shown* demangled (empty: the same). *group* says what it belongs to: ``CPython, private``
+    or ``full API`` or ``limited API``, ``libtorch`` (and ``, stable ABI``), ``glibc``, ``C++``, ``CUDA``, ``other``,
+    ``exported``. *version* is the ELF symbol version. *note* tells where it is missing or deprecated, *replacement*
+    what to use instead; both may be empty.
     """
 
     name: str
@@ -152,11 +153,30 @@ class Saving:
 
 
 @dataclass(frozen=True)
+class Settling:
+    """Conflicts that differ in the same way, with what settles them, as the command line prints it.
+
+    *groups* are labels that agree, and whether they have such a file; *globs* name all the *paths* and no others.
+    *lines* are options to add to the command (quoted for a shell): one of them where there is one glob, or else all of
+    them. *meanings* has each strategy with what it does.
+    """
+
+    paths: tuple[str, ...]
+    globs: tuple[str, ...]
+    reason: str
+    groups: tuple[tuple[tuple[str, ...], bool], ...]
+    details: tuple[str, ...]
+    lines: tuple[str, ...]
+    meanings: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Fused:
     """What a merge did, or would have done: its inputs (label, file name, size), the output, and why it is as it is.
 
     *output* is the name of the fused wheel, *output_size* 0 if none was written.
-    *refusals* tell in a line each why no wheel was written, beside the conflicts.
+    *refusals* tell in a line each why no wheel was written, beside the conflicts. *settling* has the same conflicts by
+    what settles them, and *before* the contents of the inputs, each a part (None where there is no fused wheel).
     """
 
     inputs: tuple[tuple[str, str, int], ...]
@@ -168,6 +188,8 @@ class Fused:
     lost: tuple[Lost, ...]
     savings: tuple[Saving, ...]
     refusals: tuple[str, ...] = ()
+    settling: tuple[Settling, ...] = ()
+    before: Block | None = None
 
 
 @dataclass(frozen=True)
