@@ -21,6 +21,7 @@ from tests.report.audits import (
 from wheelfuse.auditing.finding import Finding
 from wheelfuse.auditing.report import Answer
 from wheelfuse.auditing.road import Road, Step
+from wheelfuse.escape import shell_word
 from wheelfuse.fuse.model import Conflict, Fate, Group, Loss, Lost, Resolution
 from wheelfuse.report.page.model import (
     Bar,
@@ -32,6 +33,7 @@ from wheelfuse.report.page.model import (
     Origin,
     Page,
     Saving,
+    Settling,
     State,
     Stuff,
     Symbol,
@@ -334,6 +336,7 @@ def fused() -> Page:
             Saving("equal members", 31 * MIB, "712 members that are the same in all inputs are stored once"),
             Saving("debug sections", 14 * MIB, "--strip-debug cuts them out", possible=True),
         ),
+        before=directory("the inputs together", *(replace(CONTENTS, name=label) for label, _, _ in INPUTS)),
     )
     item = subject(answer=answer, bars=BARS, tables=(table("vllm/_C.cpython-312-x86_64-linux-gnu.so", 300),))
     return page(
@@ -358,10 +361,47 @@ def conflicts() -> tuple[Conflict, ...]:
     )  # fmt: skip
 
 
+def settling() -> tuple[Settling, ...]:
+    """The same by what settles them: a file of its own, files of which each needs a line, a directory."""
+    one, *alike, only = conflicts()
+    newest = ("newest", "cp312's for all")
+    keep = ("keep", "all CPythons get them")
+    groups = tuple((group.labels, group.present) for group in one.groups)
+    return (
+        Settling(
+            (one.path,),
+            (one.path,),
+            one.reason,
+            groups,
+            one.details,
+            ("--resolve 'vllm/build info.txt=newest'", "--resolve 'vllm/build info.txt=drop'"),
+            (newest, ("drop", "none gets it")),
+        ),
+        Settling(
+            tuple(conflict.path for conflict in alike),
+            tuple(conflict.path for conflict in alike),
+            alike[0].reason,
+            groups,
+            (),
+            tuple(f"--resolve '{conflict.path}=newest'" for conflict in alike),
+            (newest, keep),
+        ),
+        Settling(
+            (only.path,),
+            (only.path,),
+            only.reason,
+            groups[::-1],
+            (),
+            ("--resolve 'vllm/only.json=keep'",),
+            (keep,),
+        ),
+    )
+
+
 def refused() -> Page:
     """A merge that was refused."""
     merge = Fused(
-        INPUTS, LABEL, 0, (), (), conflicts(), (), (), ("vllm.cumem has no file for cp312",)
+        INPUTS, LABEL, 0, (), (), conflicts(), (), (), ("vllm.cumem has no file for cp312",), settling()
     )  # fmt: skip
     inputs = tuple(
         subject(name, answer=Answer(TARGETS[:3], modules(2)), bars=BARS[1:]) for _, name, _ in INPUTS
@@ -437,6 +477,11 @@ def nasty() -> Page:
             tuple(Lost(name, Loss(name, "", 0, 0, name, name, Fate.DROPPED)) for name in NASTY),
             tuple(Saving(name, 5, name, True) for name in NASTY),
             NASTY,
+            tuple(
+                Settling((name,), (name,), name, ((NASTY, True),), NASTY, (shell_word(name),), ((name, name),))
+                for name in NASTY
+            ),
+            contents,
         ),
     )  # fmt: skip
 

@@ -13,8 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.report.page.samples import SAMPLES, conflicts
-from wheelfuse.fuse.conflicts import options
+from tests.report.page.samples import SAMPLES, settling
 from wheelfuse.report.page.parts import cards
 from wheelfuse.report.page.render import render
 
@@ -279,14 +278,14 @@ def test_the_option_that_settles_a_conflict_is_copied(opened: Opener) -> None:
         page.locator(".copy").first.click()
         expect(page.locator(".copy").first).to_contain_text("Copied")
         expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
-        assert page.evaluate("navigator.clipboard.readText()") == options(conflicts()[0])[0][1]
+        assert page.evaluate("navigator.clipboard.readText()") == settling()[0].lines[0]
 
 
 def test_without_a_clipboard_the_option_is_selected(opened: Opener) -> None:
     with opened("refused") as page:
         page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
         page.locator(".copy").first.click()
-        assert page.evaluate("getSelection().toString()").strip() == options(conflicts()[0])[0][1]
+        assert page.evaluate("getSelection().toString()").strip() == settling()[0].lines[0]
 
 
 def test_members_are_searched_filtered_and_sorted(opened: Opener) -> None:

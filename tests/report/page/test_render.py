@@ -15,13 +15,12 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from tests.report.page.samples import MARKUP, NASTY, SAMPLES, clean, conflicts, page, subject, symbols
+from tests.report.page.samples import MARKUP, NASTY, SAMPLES, clean, page, settling, subject, symbols
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.escape import printable
-from wheelfuse.fuse.conflicts import options
 from wheelfuse.report.page import compact
 from wheelfuse.report.page.model import Decline, State, Symbol, SymbolTable, Verdict
-from wheelfuse.report.page.parts import cards, conflict_groups, line
+from wheelfuse.report.page.parts import cards, line, ways
 from wheelfuse.report.page.render import prose, render
 
 HTML = "{http://www.w3.org/1999/xhtml}"
@@ -285,13 +284,13 @@ def test_equal_findings_of_several_inputs_have_anchors_of_their_own() -> None:
     assert two.anchor == f"{one.anchor}-2"
 
 
-def test_conflicts_that_are_alike_stand_together_each_with_the_line_that_settles_it() -> None:
-    groups = conflict_groups(conflicts())
-    assert [len(group.paths) for group in groups] == [1, 5, 1]
-    assert groups[0].ways[0][2] == ("--resolve 'vllm/build info.txt=newest'",)
-    strategy, _, lines = groups[1].ways[0]
-    assert strategy == "newest"
-    assert lines == tuple(f"--resolve 'vllm/data/table_{number}.bin=newest'" for number in range(5))
+def test_a_conflict_has_a_way_for_each_strategy_and_conflicts_with_many_lines_have_one() -> None:
+    one, many, _ = settling()
+    assert [(words[0][0], lines) for words, lines in ways(one)] == [
+        ("newest", ("--resolve 'vllm/build info.txt=newest'",)),
+        ("drop", ("--resolve 'vllm/build info.txt=drop'",)),
+    ]
+    assert ways(many) == ((many.meanings, many.lines),)
 
 
 def test_each_line_that_settles_a_conflict_is_in_the_page() -> None:
@@ -301,9 +300,7 @@ def test_each_line_that_settles_a_conflict_is_in_the_page() -> None:
         if tag(element) == "pre"
         for line in text(element).splitlines()
     ]
-    for conflict in conflicts():
-        for _, option, _ in options(conflict):
-            assert option in shown
+    assert {line for group in settling() for line in group.lines} <= set(shown)
 
 
 def test_a_line_over_baselines_falls_to_the_bottom_at_zero() -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from wheelfuse.auditing.finding import Finding, Severity
 from wheelfuse.auditing.report import Answer, Cell, Outcome
 from wheelfuse.auditing.road import Road
-from wheelfuse.fuse.conflicts import options
-from wheelfuse.fuse.model import Conflict, Lost, Resolution
+from wheelfuse.fuse.model import Lost, Resolution
 from wheelfuse.report.audit_parts import RowGroup, pythons, reasons, row_groups
 from wheelfuse.report.page.contents import Contents, total
-from wheelfuse.report.page.model import Decline, Fused, Input, Page, State, Stuff, SymbolTable
+from wheelfuse.report.page.model import Decline, Fused, Input, Page, Settling, State, Stuff, SymbolTable
 from wheelfuse.target import Target
 
 # --- the first screen ---
@@ -86,18 +85,19 @@ def scales(item: Input, contents: Contents) -> tuple[Scale, ...]:
     return tuple(bar for bar, there in zip(bars, shown, strict=True) if there)
 
 
-def merge_scales(fused: Fused, outputs: Sequence[tuple[Input, Contents]]) -> tuple[Scale, ...]:
-    """The inputs of a merge together, and what came of them."""
+def merge_scales(fused: Fused, before: Contents | None, after: Contents | None) -> tuple[Scale, ...]:
+    """The inputs of a merge together, by what is in them if that is known, and what came of them."""
     size = sum(size for _, _, size in fused.inputs)
-    parts = tuple(
-        (label, size, f"input-{number % 2}") for number, (label, _, size) in enumerate(fused.inputs)
-    )
-    bars = [Scale(f"{len(fused.inputs)} inputs together", size, parts)]
-    if fused.output_size and outputs:
-        sums = outputs[0][1].sums
-        bars.append(
-            Scale("fused wheel", fused.output_size, _by_stuff((stuff, size) for stuff, _, size in sums))
+    if before:
+        parts = _by_stuff((stuff, packed) for stuff, _, packed in before.sums)
+    else:
+        parts = tuple(
+            (label, size, f"input-{number % 2}") for number, (label, _, size) in enumerate(fused.inputs)
         )
+    bars = [Scale(f"{len(fused.inputs)} inputs together", size, parts)]
+    if fused.output_size and after:
+        sums = _by_stuff((stuff, packed) for stuff, _, packed in after.sums)
+        bars.append(Scale("fused wheel", fused.output_size, sums))
     return tuple(bars)
 
 
@@ -147,31 +147,16 @@ def _digest(*texts: str) -> str:
 # --- a merge ---
 
 
-@dataclass(frozen=True)
-class ConflictGroup:
-    """Conflicts for one reason between the same inputs: each strategy, what it means, and a line for each path."""
+def ways(settling: Settling) -> tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]:
+    """The ways to settle conflicts: (strategies with their meanings, the lines to add).
 
-    first: Conflict
-    paths: tuple[str, ...]
-    ways: tuple[tuple[str, str, tuple[str, ...]], ...]
-
-
-def conflict_groups(conflicts: Iterable[Conflict]) -> tuple[ConflictGroup, ...]:
-    """Conflicts as people settle them: what is alike together."""
-    alike: dict[tuple[object, ...], list[Conflict]] = defaultdict(list)
-    for conflict in conflicts:
-        strategies = tuple(strategy for strategy, _, _ in options(conflict))
-        alike[conflict.reason, conflict.groups, strategies, conflict.details].append(conflict)
-    return tuple(_conflict_group(members) for members in alike.values())
-
-
-def _conflict_group(members: Sequence[Conflict]) -> ConflictGroup:
-    ways: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for conflict in members:
-        for strategy, line, meaning in options(conflict):
-            ways[strategy, meaning].append(line)
-    shown = tuple((strategy, meaning, tuple(lines)) for (strategy, meaning), lines in ways.items())
-    return ConflictGroup(members[0], tuple(conflict.path for conflict in members), shown)
+    With one glob each strategy has its line; with several all lines are needed, with whichever strategy.
+    """
+    if len(settling.globs) > 1:
+        return ((settling.meanings, settling.lines),)
+    return tuple(
+        ((meaning,), (line,)) for meaning, line in zip(settling.meanings, settling.lines, strict=True)
+    )
 
 
 def resolutions_by_rule(resolutions: Iterable[Resolution]) -> dict[str, list[Resolution]]:

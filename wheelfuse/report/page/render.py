@@ -36,6 +36,7 @@ def render(page: Page) -> str:
     """The page as one HTML document, which ends with a line break."""
     style, script = _asset("style.css"), _asset("script.js")
     contents = tuple(Contents(item.contents) for item in page.inputs)
+    before = Contents(page.fused.before) if page.fused and page.fused.before else None
     tables = tuple(table for item in page.inputs for table in item.tables)
     members = sorted(page.fused.members, key=lambda origin: (-origin.size, origin.path)) if page.fused else []
     document = _environment().get_template("page.html.j2")
@@ -45,11 +46,12 @@ def render(page: Page) -> str:
         style=Markup(style),
         script=Markup(script),
         contents=contents,
+        before=before,
         canvas=CANVAS,
         cards=parts.cards(page.findings),
         goals=parts.goals(page.roads),
         members=members[:MOST_MEMBERS],
-        maps=Markup(compact.maps(contents)),
+        maps=Markup(compact.maps((*contents, before) if before else contents)),
         member_data=Markup(compact.members(members).as_json()) if members else "",
         symbol_data=Markup(compact.symbols(tables).as_json()) if tables else "",
     )
