@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "fuse": FACTS | {"auditing"},
     "report": JOBS,
     "cli": JOBS | {"report", "pyproject"},
-    "__init__": JOBS,
+    "__init__": JOBS | {"report"},
     "__main__": frozenset({"cli"}),
 }
 """Which parts of wheelfuse each part may import, besides itself."""

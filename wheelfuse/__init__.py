@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wheelfuse.fuse.split import SplitWheel
     from wheelfuse.interpreters.api import pythons
     from wheelfuse.interpreters.matrix import MatrixOptions, Pythons
+    from wheelfuse.report.page.fused import report_to
     from wheelfuse.target import Target
     from wheelfuse.verifying.api import verify
     from wheelfuse.verifying.options import VerifyOptions
@@ -49,6 +50,7 @@ _HOMES = {
     "fuse.split": ("SplitWheel",),
     "interpreters.api": ("pythons",),
     "interpreters.matrix": ("MatrixOptions", "Pythons"),
+    "report.page.fused": ("report_to",),
     "target": ("Target",),
     "verifying.api": ("verify",),
     "verifying.options": ("VerifyOptions",),
@@ -94,6 +96,7 @@ __all__ = [
     "merge",
     "plan",
     "pythons",
+    "report_to",
     "split",
     "verify",
     "write_baseline",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from wheelfuse.escape import printable, printable_lines
 
@@ -42,9 +42,14 @@ def told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 
 class WheelfuseError(Exception):
-    """Base of all errors that wheelfuse raises on purpose; holds every problem found, not only the first."""
+    """Base of all errors that wheelfuse raises on purpose; holds every problem found, not only the first.
+
+    *outcome* is what the call would have returned, as far as it came: of a merge that was refused a `MergeOutcome`,
+    with its plan. None if it came to nothing.
+    """
 
     exit_code: ClassVar[int] = 1
+    outcome: Any = None
 
     def __init__(self, problems: Problem | str | Iterable[Problem]) -> None:
         if isinstance(problems, str):

@@ -122,7 +122,7 @@ def test_every_option_arrives(made: Callable[[Report], Called], tmp_path: Path) 
     assert called["paths"] == ["a.whl"]
     assert {key: value for key, value in called.items() if key not in ("options", "paths", "progress")} == {
         "installed": ("torch", "numpy"), "python": "py", "with_": (str(tmp_path),), "project": "p.toml",
-        "baseline": "b.json", "jobs": 3, "limits": Limits(20 * 10**9, 9, 7),
+        "baseline": ("b.json",), "facts": False, "jobs": 3, "limits": Limits(20 * 10**9, 9, 7),
     }  # fmt: skip
 
 

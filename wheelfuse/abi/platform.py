@@ -153,6 +153,11 @@ def covering_policy(version: Version) -> Version:
     return min((policy for policy in _policies().glibc if policy >= version), default=version)
 
 
+def glibc_policies() -> tuple[Version, ...]:
+    """The versions of glibc for which there is a policy, the oldest first."""
+    return tuple(sorted(_policies().glibc))
+
+
 def allowed_library(platform: Platform, soname: str) -> bool:
     """Whether files under this platform tag may take a library from the system.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,8 @@ def audit(
     python: str | None = None,
     with_: Iterable[StrPath] = (),
     project: StrPath | None = None,
-    baseline: StrPath | None = None,
+    baseline: StrPath | Iterable[StrPath] | None = None,
+    facts: bool = False,
     jobs: int = 1,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
@@ -38,8 +40,10 @@ def audit(
     A directory that holds wheels stands for them, any other for the tree in it. *python* is the interpreter
     (or venv) to look for distributions in. *with_* are directories or venvs with libraries that are needed
     from elsewhere; *project* is a pyproject.toml whose requires-python the inputs are held against; *baseline*
-    a file of `write_baseline`. *jobs* is how many processors may read (0: all): threads
-    for one input, and processes for several, so that a script needs ``if __name__ == "__main__"`` around the call.
+    a file of `write_baseline`, or several, the oldest first, of which the last one counts and all are in the report's
+    ``decline``. *facts* keeps what is known of each input in the report, for the page of it. *jobs* is how many
+    processors may read (0: all): threads for one input, and processes for several, so that a script needs
+    ``if __name__ == "__main__"`` around the call.
     Wheels beyond the *limits* are findings, and nothing of them is inflated.
 
     Raises:
@@ -48,10 +52,12 @@ def audit(
     options = options or AuditOptions()
     require_rules(options)
     directories = tuple(map(Path, with_))
+    files = tuple(map(Path, _several(baseline)))
+    counts = tuple(map(_read_baseline, files))
     against = Against(
         str(project or ""),
         _requires_python(Path(project)) if project else "",
-        _read_baseline(Path(baseline)) if baseline else None,
+        counts[-1] if counts else None,
     )
 
     def prepare(subject: Subject) -> Subject:
@@ -72,7 +78,11 @@ def audit(
     if directories:
         against = replace(against, libraries=find_libraries(directories, subjects))
         subjects = tuple(replace(subject, against=against) for subject in subjects)
-    return run(subjects, options, roads(subjects))
+    report = run(subjects, options, roads(subjects), facts=facts)
+    if not counts:
+        return report
+    points = (*zip(map(str, files), counts, strict=True), ("now", baselines.count(subjects)))
+    return replace(report, decline=tuple((name, baselines.total(found)) for name, found in points))
 
 
 def write_baseline(
@@ -103,6 +113,13 @@ def write_baseline(
     with replacing(followed(Path(file)), overwrite=True) as output:
         output.write(as_bytes(baselines.render(counts)))
     return counts
+
+
+def _several(given: StrPath | Iterable[StrPath] | None) -> tuple[StrPath, ...]:
+    """One or more paths, in any case as several."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, (str, os.PathLike)) else tuple(given)
 
 
 def _requires_python(project: Path) -> str:

@@ -68,6 +68,11 @@ def count(subjects: Iterable[Subject]) -> Counts:
     return found
 
 
+def total(counts: Counts) -> int:
+    """All symbols that are counted."""
+    return sum(number for kinds in counts.values() for number in kinds.values())
+
+
 def _numbers(item: TorchNeeds) -> dict[str, int]:
     return {kind: number for kind in KINDS if (number := len(getattr(item, kind)))}
 

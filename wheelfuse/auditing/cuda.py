@@ -28,6 +28,11 @@ def runs_on(code: DeviceCode, generation: int) -> bool:
     return any(_covers(arch, generation) for arch in code.architectures)
 
 
+def runs_natively_on(code: DeviceCode, generation: int) -> bool:
+    """Whether a GPU of this compute capability can run machine code of it, with nothing left to the driver."""
+    return any(_covers(arch, generation) for arch in code.sass)
+
+
 def _covers(arch: str, generation: int) -> bool:
     match = _ARCH.fullmatch(arch)
     if not match or int(match[2]) > generation:

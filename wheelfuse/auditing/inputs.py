@@ -103,7 +103,7 @@ def read_all(
         found[item] = prepare(subject)
         done += item.size
         tell(0)
-    return tuple(_distinct(found[item] for item in inputs))
+    return tuple(distinct(found[item] for item in inputs))
 
 
 def _inputs(given: str, limits: Limits) -> Iterable[Input]:
@@ -187,7 +187,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
+def distinct(subjects: Iterable[Subject]) -> Iterable[Subject]:
     """Labels tell the inputs apart in every report: equal ones get a number."""
     seen: dict[str, int] = {}
     for subject in subjects:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -102,26 +103,36 @@ def read_wheel_subject(
         InvalidInput: it is no zip file that can be trusted, is beyond the *limits*, or its name is not one of a wheel.
     """
     with Archive(path, limits) as archive:
-        said = statements(archive)
-        seen = _read_members(archive, said, threads, tell or (lambda _: None))
-        members = [seen[path] for path in said.members]
-        return Subject(
-            label,
-            Kind.WHEEL,
-            name=said.name,
-            interpreter_tags=said.name.interpreter_tags,
-            platforms=said.name.platforms,
-            dist_info=said.dist_info,
-            wheel_file=said.wheel_file,
-            metadata=said.metadata,
-            sizes={member.path: member.size for member in said.members.values()},
-            files={member.shared.path: member.shared for member in members if member.shared},
-            problems=(*said.problems, *(problem for member in members for problem in member.problems)),
-            unreadable=tuple(problem for member in members for problem in member.unreadable),
-            size=archive.size,
-            preloads=any(member.sources.open_libraries for member in members),
-            opens_globally=any(member.sources.open_globally for member in members),
-        )
+        return read_archive(archive, label, threads, tell)
+
+
+def read_archive(archive: Archive, label: str, threads: int = 1, tell: Callable[[int], None] | None = None) -> Subject:
+    """The wheel in an open archive.
+
+    Raises:
+        InvalidInput: its name is not one of a wheel.
+    """
+    said = statements(archive)
+    seen = _read_members(archive, said, threads, tell or (lambda _: None))
+    members = [seen[path] for path in said.members]
+    return Subject(
+        label,
+        Kind.WHEEL,
+        name=said.name,
+        interpreter_tags=said.name.interpreter_tags,
+        platforms=said.name.platforms,
+        dist_info=said.dist_info,
+        wheel_file=said.wheel_file,
+        metadata=said.metadata,
+        sizes={member.path: member.size for member in said.members.values()},
+        files={member.shared.path: member.shared for member in members if member.shared},
+        problems=(*said.problems, *(problem for member in members for problem in member.problems)),
+        unreadable=tuple(problem for member in members for problem in member.unreadable),
+        size=archive.size,
+        preloads=any(member.sources.open_libraries for member in members),
+        opens_globally=any(member.sources.open_globally for member in members),
+        packed=array("Q", (member.compressed_size for member in said.members.values())),
+    )
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wheelfuse.auditing.finding import Finding, NotRun, Severity
 from wheelfuse.auditing.options import Ignore
 from wheelfuse.auditing.road import Road
-from wheelfuse.auditing.subject import Kind
+from wheelfuse.auditing.subject import Kind, Subject
 from wheelfuse.target import Target
 
 
@@ -76,7 +76,10 @@ class Suppressed:
 
 @dataclass(frozen=True)
 class SubjectReport:
-    """One input: what it is, the answer, and the findings, the worst first. Sizes in bytes."""
+    """One input: what it is, the answer, and the findings, the worst first. Sizes in bytes.
+
+    *facts* are what the rules knew of it, if somebody asked for them: they take much memory.
+    """
 
     label: str
     kind: Kind
@@ -86,11 +89,16 @@ class SubjectReport:
     findings: tuple[Finding, ...]
     suppressed: tuple[Suppressed, ...] = ()
     not_run: tuple[NotRun, ...] = ()
+    facts: Subject | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Report:
-    """All inputs of one run. ``rules`` is how many rules were applied; ``roads`` lead to fewer files."""
+    """All inputs of one run. ``rules`` is how many rules were applied; ``roads`` lead to fewer files.
+
+    ``decline``: each baseline, as the user names it, with the symbols that it counts, oldest first, and last ``now``;
+    empty without a baseline.
+    """
 
     subjects: tuple[SubjectReport, ...]
     unused_ignores: tuple[Ignore, ...] = ()
@@ -98,6 +106,7 @@ class Report:
     rules: int = 0
     fail_on: str = "error"
     strict: bool = False
+    decline: tuple[tuple[str, int], ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:

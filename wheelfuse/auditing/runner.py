@@ -15,14 +15,20 @@ from wheelfuse.auditing.rules import Entry, entries
 from wheelfuse.auditing.subject import Subject, once
 
 
-def run(subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, ...] = ()) -> Report:
-    """Apply all selected rules, and the user's severities and ignores to what they find."""
+def run(
+    subjects: Sequence[Subject], options: AuditOptions, roads: tuple[Road, ...] = (), *, facts: bool = False
+) -> Report:
+    """Apply all selected rules, and the user's severities and ignores to what they find; *facts* keeps the subjects."""
     applied = applied_rules(options)
     found = _apply(applied, subjects)
     used: set[Ignore] = set()
     reports = tuple(
         _subject_report(subject, found[number], options, used) for number, subject in enumerate(subjects)
     )
+    if facts:
+        reports = tuple(
+            replace(report, facts=subject) for report, subject in zip(reports, subjects, strict=True)
+        )
     return Report(
         reports,
         tuple(ignore for ignore in options.ignore if ignore not in used),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TypeVar
@@ -83,9 +83,10 @@ class Subject:
 
     ``label`` is the name that reports use. ``name`` is there for wheels alone. ``interpreter_tags`` and
     ``platforms`` are what the file name (or, once installed, WHEEL) claims; empty where nothing claims
-    anything. ``sizes`` has every file: path -> bytes. ``problems`` are contradictions among name, RECORD, WHEEL
-    and METADATA; ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else
-    is known of it. Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
+    anything. ``sizes`` has every file: path -> bytes; ``packed`` what each takes in the wheel, in their order, and
+    nothing where there is no wheel. ``problems`` are contradictions among name, RECORD, WHEEL and METADATA;
+    ``unreadable`` is what could not be read at all, a damaged zip or ELF file, so that nothing else is known of it.
+    Both become findings. ``size`` is that of the wheel file in bytes, 0 for other kinds. ``only``
     limits the claim to one CPython: the one into which a distribution is installed. ``preloads`` says whether Python
     code of the input opens libraries by itself, so that one may be loaded before it is needed; True if not known;
     ``opens_globally`` whether it does so for all modules to see (RTLD_GLOBAL).
@@ -108,6 +109,7 @@ class Subject:
     against: Against = field(default_factory=Against)
     preloads: bool = True
     opens_globally: bool = False
+    packed: Sequence[int] = ()
 
     @property
     def refused(self) -> bool:

@@ -126,9 +126,11 @@ SECTIONS = {
 )
 @click.option(
     "--baseline",
+    "baselines",
+    multiple=True,
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Unstable symbols may not become more than this file says.",
+    help="Unstable symbols may not become more than this file says; of several, the oldest first, than the last says.",
 )
 @click.option(
     "--write-baseline",
@@ -185,7 +187,7 @@ def command(
     strict: bool,
     project: str | None,
     with_: tuple[str, ...],
-    baseline: str | None,
+    baselines: tuple[str, ...],
     new_baseline: str | None,
     road: bool,
     formats: tuple[str, ...],
@@ -216,7 +218,7 @@ def command(
         options = given.over(AuditOptions.from_table(table))
         bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.audit]")
         inputs = names(paths)
-        read = (project, baseline, str(config) if config else None)
+        read = (project, *baselines, str(config) if config else None)
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
         with progress(quiet, ("reading", "judging")) as advance:
             if new_baseline:
@@ -233,7 +235,8 @@ def command(
                 return 0
             report = audit(
                 inputs, options, installed=installed, python=python, with_=with_, project=project,
-                baseline=baseline, jobs=jobs, limits=bounds, progress=advance,
+                baseline=baselines, facts=any(to.format == "html" for to in destinations), jobs=jobs, limits=bounds,
+                progress=advance,
             )  # fmt: skip
         _write(report, options, destinations, verbose=verbose, roads=road)
     if not quiet:

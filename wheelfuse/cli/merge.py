@@ -24,7 +24,7 @@ from wheelfuse.cli.terminal import (
     width,
 )
 from wheelfuse.errors import UsageError
-from wheelfuse.fuse.api import MergeOutcome, merge
+from wheelfuse.fuse.api import MergeOutcome, ReportFile, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
 from wheelfuse.wheel.limits import Limits
 
@@ -112,6 +112,12 @@ SECTIONS = {
     metavar="DIR",
     help="Keep what --strip-debug cuts out in DIR, where debuggers find it by build ID.",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A page (HTML) on what became of each file, also if the merge is refused.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output. Inputs are never replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
@@ -135,6 +141,7 @@ def command(
     no_share: bool,
     strip_debug: bool | None,
     debug_files: Path | None,
+    report: Path | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -162,12 +169,25 @@ def command(
         with progress(quiet, ("verifying", "comparing", "writing", "finishing")) as advance:
             outcome = merge(
                 names(wheels), output, options,
-                force=force, dry_run=dry_run, debug_files=debug_files, limits=bounds, progress=advance,
+                force=force, dry_run=dry_run, debug_files=debug_files, report=_page(report, config), limits=bounds,
+                progress=advance,
             )  # fmt: skip
     _show(outcome, as_json, quiet)
     if refusal := outcome.plan.error():
         complain(refusal.problems)
         sys.exit(refusal.exit_code)
+
+
+def _page(path: Path | None, config: Path | None) -> ReportFile | None:
+    """The page of the merge, whose audit goes by ``[tool.wheelfuse.audit]``."""
+    if path is None:
+        return None
+    if config and path.resolve() == config.resolve():
+        raise UsageError(f"{path} is an input, and cannot be the output")
+    from wheelfuse.auditing.options import AuditOptions
+    from wheelfuse.report.page.fused import report_to
+
+    return report_to(path, AuditOptions.from_table(configured("audit", config)))
 
 
 def _share(share: str | None, no_share: bool) -> Share | None:

@@ -101,6 +101,11 @@ class Section:
     size: int
     offset: int = 0
 
+    @property
+    def is_debug(self) -> bool:
+        """Whether nothing needs it at run time: debug sections, and the full symbol table."""
+        return self.name.startswith((".debug", ".zdebug")) or self.name in (".symtab", ".strtab")
+
 
 @dataclass(frozen=True, slots=True)
 class VersionNeed:
@@ -159,11 +164,7 @@ class Image:
     @property
     def size_of_debug(self) -> int:
         """Bytes of debug sections and of the full symbol table, which nothing needs at run time."""
-        return sum(
-            section.size
-            for section in self.sections
-            if section.name.startswith((".debug", ".zdebug")) or section.name in (".symtab", ".strtab")
-        )
+        return sum(section.size for section in self.sections if section.is_debug)
 
     def initialises(self, stem: str) -> bool:
         """Whether import can use the file as the extension module *stem*."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.errors import ConflictError, InvalidInput, Problem, UsageError, WheelfuseError
 from wheelfuse.fuse.device_code import could_save, damaged_code, is_worth_it
 from wheelfuse.fuse.execute import Written, execute
 from wheelfuse.fuse.held_code import read_held_code
@@ -22,7 +22,7 @@ from wheelfuse.fuse.survey import survey
 from wheelfuse.target import Target
 from wheelfuse.wheel.archive import Archive, wheels_in
 from wheelfuse.wheel.limits import DEFAULT_LIMITS, Limits
-from wheelfuse.wheel.outputs import together, writing
+from wheelfuse.wheel.outputs import Add, followed, together, writing
 from wheelfuse.wheel.writer import Timestamp, timestamp
 
 INDEX_LIMIT = 100 << 20
@@ -56,6 +56,40 @@ class MergeOutcome:
         return (*self.plan.warnings, *(_index_limits(self.written) if self.written else ()))
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A merge as far as it came, for a report of it.
+
+    *inputs* are the wheels that were given. *outcome* is None if not even a plan could be made, *error* why there is
+    no wheel (None: there is, or none was wanted). *archive* is the fused wheel, complete, which gets its name together
+    with the report; None if none was written.
+    """
+
+    inputs: tuple[Path, ...]
+    limits: Limits
+    outcome: MergeOutcome | None
+    error: WheelfuseError | None = None
+    archive: Archive | None = None
+
+
+@dataclass(frozen=True)
+class ReportFile:
+    """A file that tells how a merge went, be it that it was refused: where it goes, and what makes its text."""
+
+    path: Path
+    render: Callable[[Attempt], str]
+
+    def write(self, attempt: Attempt, add: Add) -> None:
+        """Add it to the files that take their places together."""
+        text = self.render(attempt)
+        add(followed(self.path), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
+
+    def write_alone(self, attempt: Attempt) -> None:
+        """Write it where there is no wheel to write."""
+        with together() as add:
+            self.write(attempt, add)
+
+
 def _index_limits(written: Written) -> Iterator[Problem]:
     """What the public index would not take as a matter of course."""
     size, name = written.size / (1 << 20), written.path.name
@@ -73,6 +107,7 @@ def merge(
     force: bool = False,
     dry_run: bool = False,
     debug_files: str | os.PathLike[str] | None = None,
+    report: ReportFile | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> MergeOutcome:
@@ -80,37 +115,87 @@ def merge(
 
     *output* is a directory, or a file name that must be the one that the fused wheel gets. *force* lets an
     existing file be replaced, but never an input. What ``strip_debug`` cuts out is kept in the directory
-    *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it. Wheels beyond the
-    *limits* are refused before anything of them is inflated.
+    *debug_files*, where debuggers find it by build ID; a file that has no build ID keeps it. *report* (see
+    :func:`wheelfuse.report_to`) is written together with the wheel, and also if the merge is refused. Wheels beyond
+    the *limits* are refused before anything of them is inflated.
 
     Raises:
         UsageError: no wheels, an output that makes no sense or exists, *debug_files* without ``strip_debug``,
             or a library is missing that compares GPU code.
         InvalidInput: an input is damaged, contradicts itself, or breaks the contract of its name.
-        ConflictError: the wheels are sound, but nobody may settle their differences silently.
+        ConflictError: the wheels are sound, but nobody may settle their differences silently. Its *outcome* has the
+            plan, if the wheels are of one release.
         WriteFailed: the disk is full, or the like.
     """
     options = options or MergeOptions()
     if debug_files and not options.strip_debug:
         raise UsageError(Problem("--debug-files keeps what --strip-debug cuts out, which was not asked for"))
-    with opened(find_wheels(paths), limits) as archives:
-        plan = _planned(archives, options, progress, keep_debug=debug_files is not None)
-        inputs = tuple((archive.name, archive.size) for archive in archives)
-        if dry_run:
-            return MergeOutcome(inputs, plan, None)
-        if error := plan.error():
-            raise error
-        with writing(output):
-            path = _output_path(Path(output), str(plan.name), archives, force)
-        stamp = _stamp()
-        kept: tuple[Path, ...] = ()
-        with together() as add:
-            if debug_files:  # first, so that where there is the wheel there are its debug files
-                from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
+    wheels = tuple(find_wheels(paths))
+    if report:
+        _refuse_input(report.path, wheels)
+    try:
+        with opened(wheels, limits) as archives:
+            plan = _planned(archives, options, progress, keep_debug=debug_files is not None)
+            outcome = MergeOutcome(tuple((archive.name, archive.size) for archive in archives), plan, None)
+            error = plan.error()
+            if dry_run:
+                if report:
+                    report.write_alone(Attempt(wheels, limits, outcome, error))
+                return outcome
+            if error:
+                error.outcome = outcome
+                raise error
+            with writing(output):
+                path = _output_path(Path(output), str(plan.name), archives, force)
+            kept_in = Path(debug_files) if debug_files else None
+            return _written(outcome, archives, path, kept_in, report, progress, force=force)
+    except (InvalidInput, ConflictError) as error:
+        if report:
+            report.write_alone(Attempt(wheels, limits, error.outcome, error))
+        raise
 
-                kept = write_debug_files(plan.outputs, archives, Path(debug_files), add, overwrite=force)
-            written = execute(plan, archives, add(path, overwrite=force), path, stamp, progress)
-        return MergeOutcome(inputs, plan, written, kept)
+
+def _written(
+    outcome: MergeOutcome,
+    archives: Sequence[Archive],
+    path: Path,
+    debug_files: Path | None,
+    report: ReportFile | None,
+    progress: Progress | None,
+    *,
+    force: bool,
+) -> MergeOutcome:
+    """Write the fused wheel with what goes with it: all of it or nothing."""
+    if report and _is_same(report.path, path):
+        raise UsageError(Problem("the report would replace the fused wheel", str(report.path)))
+    stamp, plan = _stamp(), outcome.plan
+    kept: tuple[Path, ...] = ()
+    with together() as add:
+        if debug_files:  # first, so that where there is the wheel there are its debug files
+            from wheelfuse.fuse.debug_files import write_debug_files  # rare, and slow to load
+
+            kept = write_debug_files(plan.outputs, archives, debug_files, add, overwrite=force)
+        file = add(path, overwrite=force)
+        written = execute(plan, archives, file, path, stamp, progress)
+        outcome = replace(outcome, written=written, debug_files=kept)
+        if report:
+            limits = archives[0].limits
+            with Archive(path, limits, written=file) as archive:
+                wheels = tuple(archive.path for archive in archives)
+                report.write(Attempt(wheels, limits, outcome, archive=archive), add)
+    return outcome
+
+
+def _refuse_input(path: Path, wheels: Iterable[Path]) -> None:
+    """An input is never overwritten."""
+    if any(_is_same(path, wheel) for wheel in wheels):
+        raise UsageError(
+            Problem("the report would replace an input", str(path), todo="Choose another name for it.")
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def plan(

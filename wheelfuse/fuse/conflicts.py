@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from wheelfuse.abi.modules import is_tagged_bytecode
 from wheelfuse.errors import Problem
@@ -24,8 +25,41 @@ _MEANING = {
 _MOST_PATHS = 12
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Conflicts that differ in the same way, and what settles them.
+
+    *globs* name these paths and no other difference. *lines* are options of the command: one of them is enough if
+    there is one glob, and else all are needed, with one strategy; *meanings* has what each strategy does.
+    """
+
+    conflicts: tuple[Conflict, ...]
+    globs: tuple[str, ...]
+    lines: tuple[str, ...]
+    meanings: Mapping[str, str]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(conflict.path for conflict in self.conflicts)
+
+    @property
+    def title(self) -> str:
+        """The glob, or how many files there are."""
+        return self.globs[0] if len(self.globs) == 1 else f"{len(self.conflicts)} files"
+
+    @property
+    def problem(self) -> Problem:
+        """The same for people."""
+        return Problem("\n".join(_lines(self)), member=self.title, todo=_advice(self))
+
+
 def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> tuple[Problem, ...]:
     """One problem for all paths that differ in the same way, with the lines that settle them."""
+    return tuple(group.problem for group in grouped(conflicts, originals))
+
+
+def grouped(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> tuple[Alike, ...]:
+    """The conflicts that differ in the same way together."""
     alike: dict[tuple[str, tuple[Group, ...], tuple[str, ...]], list[Conflict]] = defaultdict(list)
     for conflict in conflicts:
         alike[(conflict.reason, conflict.groups, conflict.strategies)].append(conflict)
@@ -33,15 +67,33 @@ def explain(conflicts: Iterable[Conflict], originals: tuple[Original, ...]) -> t
         return ()
     # Bytecode aside, which follows its source.
     differing = _counts(path for path in differences(originals).of_files if not is_tagged_bytecode(path))
-    return tuple(_problem(members, differing, originals) for members in alike.values())
+    return tuple(_alike(members, differing, originals) for members in alike.values())
 
 
-def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[Original, ...]) -> Problem:
-    first = members[0]
-    have = {label for group in first.groups if group.present for label in group.labels}
+def options(conflict: Conflict) -> tuple[tuple[str, str, str], ...]:
+    """What would settle this conflict alone: (strategy, ``--resolve 'path=newest'``, what that means)."""
+    words = {"it": "it", "newest": "the newest CPython", "oldest": "the oldest CPython"}
+    glob = _escaped(conflict.path)
+    return tuple(
+        (strategy, f"--resolve {_quoted(glob, strategy)}", meaning)
+        for strategy, meaning in _meanings(_strategies([conflict]), words).items()
+    )
+
+
+def _alike(members: list[Conflict], differing: Counter[str], originals: tuple[Original, ...]) -> Alike:
+    have = {label for group in members[0].groups if group.present for label in group.labels}
     owners = [original.label for original in originals if original.label in have]
-    paths = [conflict.path for conflict in members]
-    globs = list(_globs(paths, differing))
+    globs = tuple(_globs([conflict.path for conflict in members], differing))
+    strategies = _strategies(members)
+    words = {"it": "them" if len(members) > 1 else "it", "newest": owners[-1], "oldest": owners[0]}
+    meanings = _meanings(strategies, words)
+    choices = [(globs[0], s) for s in meanings] if len(globs) == 1 else [(g, strategies[0]) for g in globs]
+    lines = tuple(f"--resolve {_quoted(glob, strategy)}" for glob, strategy in choices)
+    return Alike(tuple(members), globs, lines, meanings)
+
+
+def _lines(group: Alike) -> list[str]:
+    first, paths, globs = group.conflicts[0], group.paths, group.globs
     lines = [first.reason]
     if len(globs) > 1:
         lines += [f"    {printable(glob)}" for glob in globs[:_MOST_PATHS]]
@@ -49,12 +101,8 @@ def _problem(members: list[Conflict], differing: Counter[str], originals: tuple[
     elif len(paths) > 1:
         names = ", ".join(printable(posixpath.basename(path)) for path in paths[:3])
         lines.append(f"    {len(paths)} files: {names}{', ...' if len(paths) > 3 else ''}")
-    lines += [f"    {'in' if group.present else 'not in'} {group}" for group in first.groups]
-    lines += [f"    {line}".rstrip() for line in first.details]
-    title = globs[0] if len(globs) == 1 else f"{len(paths)} files"
-    return Problem(
-        "\n".join(lines), member=title, todo=_advice(_strategies(members), globs, len(paths), owners)
-    )
+    lines += [f"    {'in' if each.present else 'not in'} {each}" for each in first.groups]
+    return [*lines, *(f"    {line}".rstrip() for line in first.details)]
 
 
 def _strategies(members: list[Conflict]) -> tuple[str, ...]:
@@ -65,23 +113,24 @@ def _strategies(members: list[Conflict]) -> tuple[str, ...]:
     return strategies
 
 
-def _advice(strategies: tuple[str, ...], globs: list[str], count: int, owners: list[str]) -> str:
-    words = {"it": "them" if count > 1 else "it", "newest": owners[-1], "oldest": owners[0]}
-    meanings = {
+def _advice(group: Alike) -> str:
+    if len(group.globs) == 1:
+        width = max(map(len, group.lines))
+        lines = [
+            f"{option:<{width}}  {meaning}"
+            for option, meaning in zip(group.lines, group.meanings.values(), strict=True)
+        ]
+        return "\n    ".join(("To settle it, add one of:", *lines))
+    choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in group.meanings.items())
+    return "\n    ".join((f"To settle them, add these ({choices}):", *group.lines))
+
+
+def _meanings(strategies: Iterable[str], words: dict[str, str]) -> dict[str, str]:
+    """Strategy -> what it means; of those that are the label of a wheel, whose file it takes."""
+    return {
         strategy: _MEANING[strategy].format(**words) if strategy in _MEANING else f"{strategy}'s for all"
         for strategy in strategies
     }
-    if len(globs) == 1:
-        options = [f"--resolve {_quoted(globs[0], strategy)}" for strategy in meanings]
-        width = max(map(len, options))
-        lines = [
-            f"{option:<{width}}  {meaning}"
-            for option, meaning in zip(options, meanings.values(), strict=True)
-        ]
-        return "\n    ".join(("To settle it, add one of:", *lines))
-    choices = "; ".join(f"{strategy}: {meaning}" for strategy, meaning in meanings.items())
-    lines = [f"--resolve {_quoted(glob, strategies[0])}" for glob in globs]
-    return "\n    ".join((f"To settle them, add these ({choices}):", *lines))
 
 
 def _quoted(glob: str, strategy: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wheelfuse.auditing.report import Report
 from wheelfuse.auditing.rules import Entry
 
-FORMATS = ("text", "json", "sarif", "markdown", "github", "junit")
+FORMATS = ("text", "json", "sarif", "markdown", "github", "junit", "html")
 
 
 def audit_as(
@@ -38,6 +38,12 @@ def audit_as(
         from wheelfuse.report.audit_markdown import audit_to_markdown
 
         return audit_to_markdown(report, rules, roads=roads)
+    if name == "html":
+        from wheelfuse.report.page.audited import page_of_audit
+        from wheelfuse.report.page.render import render as rendered
+
+        text = rendered(page_of_audit(report, rules))
+        return text if text.endswith("\n") else f"{text}\n"
     if name == "json":
         from wheelfuse.report.audit_json import audit_to_json as render
     elif name == "sarif":

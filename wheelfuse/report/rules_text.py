@@ -59,7 +59,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
         if paragraph.startswith(" "):
             yield from paragraph.splitlines()
             continue
-        for block in _blocks(paragraph):
+        for block in blocks(paragraph):
             item = _ITEM.match(block)
             yield from textwrap.wrap(
                 block, width, subsequent_indent=" " * len(item[0]) if item else "", break_long_words=False,
@@ -67,7 +67,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
             )  # fmt: skip
 
 
-def _blocks(paragraph: str) -> Iterator[str]:
+def blocks(paragraph: str) -> Iterator[str]:
     """The items of a list, or the paragraph as it is, each in one line."""
     block: list[str] = []
     for line in paragraph.splitlines():

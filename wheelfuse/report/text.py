@@ -41,7 +41,7 @@ _WORDS = {
 
 _TITLE, _MISSING = "extension module", "MISSING"
 _SGR = {"bold": "1", "bold green": "1;32", "red": "31"}  # ECMA-48, 8.3.117
-_RULES = {
+RESOLVED_BY = {
     "side-by-side": "per-CPython modules whose DT_NEEDED names their CPython's library",
     "renamed": "extension modules renamed, so that each CPython imports its own",
     "per-target": "libraries that differ, one copy for each CPython",
@@ -59,6 +59,7 @@ _RULES = {
     "stale-bytecode": "stale bytecode dropped",
     "by-rule": "settled by --resolve",
 }
+"""What the rules of a merge did, in words."""
 
 
 def merge_report(outcome: MergeOutcome, *, width: int = 80, color: bool = False) -> str:
@@ -252,7 +253,7 @@ def _resolutions(resolutions: tuple[Resolution, ...]) -> Iterable[str]:
         yield ""
         yield "resolved"
     for rule, members in by_rule.items():
-        yield f"  {_RULES[rule]}: {len(members)}"
+        yield f"  {RESOLVED_BY[rule]}: {len(members)}"
         for resolution in members[:3]:
             yield f"    {printable(resolution.path)}: {_short(printable(resolution.outcome))}"
         if len(members) > 3:
