@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from wheelfuse.auditing.api import audit
-from wheelfuse.auditing.options import AuditOptions
-from wheelfuse.auditing.report import Report
-from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.building.api import BuildOutcome, plan_build, run_plan
 from wheelfuse.building.jobs import JobEvent
 from wheelfuse.building.options import BuildOptions, parse_config_settings
@@ -36,12 +33,15 @@ from wheelfuse.cli.terminal import (
     width,
 )
 from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
-from wheelfuse.fuse.api import MergeOutcome, merge
-from wheelfuse.fuse.options import MergeOptions
 from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
 from wheelfuse.interpreters.search import parse_python, parted
 from wheelfuse.wheel.limits import Limits
+
+if TYPE_CHECKING:
+    from wheelfuse.auditing.options import AuditOptions
+    from wheelfuse.auditing.report import Report
+    from wheelfuse.fuse.api import MergeOutcome
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,11 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
 
 def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:
     """Merge and audit, as the project's tables say."""
+    from wheelfuse.auditing.api import audit  # all this is slow to load
+    from wheelfuse.auditing.options import AuditOptions
+    from wheelfuse.fuse.api import merge
+    from wheelfuse.fuse.options import MergeOptions
+
     pyproject = project / "pyproject.toml"
     merged = None
     try:
@@ -251,6 +256,7 @@ def _show(outcome: BuildOutcome, fused: Fused, *, as_json: bool, quiet: bool) ->
 
 
 def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
+    from wheelfuse.auditing.runner import applied_rules
     from wheelfuse.report import text
     from wheelfuse.report.audit_formats import audit_as
     from wheelfuse.report.build_text import build_plain, build_report
@@ -268,6 +274,7 @@ def _show_text(outcome: BuildOutcome, fused: Fused) -> None:
 
 
 def _show_json(outcome: BuildOutcome, fused: Fused) -> None:
+    from wheelfuse.auditing.runner import applied_rules
     from wheelfuse.report.audit_json import audit_document
     from wheelfuse.report.build_json import build_to_json
     from wheelfuse.report.document import refusal_document

@@ -50,6 +50,12 @@ class Command(click.Command):
         self.examples = examples
         self.sections = sections or {}
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``--plain`` counts for options that print and exit, too, even if these come before it."""
+        if "--plain" in args and not ctx.resilient_parsing:
+            speak_plainly()
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, section by section."""
         options = (param for param in self.get_params(ctx) if isinstance(param, click.Option))
