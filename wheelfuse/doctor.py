@@ -24,11 +24,10 @@ from wheelfuse.building.torch import VARIABLE as TORCH_VARIABLE
 from wheelfuse.errors import JobFailed
 from wheelfuse.escape import shell_line
 from wheelfuse.interpreters.environments import uv
-from wheelfuse.interpreters.matrix import OLDEST_ASSUMED
 from wheelfuse.interpreters.probe import Interpreter
 from wheelfuse.interpreters.search import find
 from wheelfuse.processes import environment, run
-from wheelfuse.target import ALL_TARGETS, Target
+from wheelfuse.target import ALL_TARGETS, OLDEST_MAINTAINED, Target
 from wheelfuse.workers import processors
 
 Progress = Callable[[int, int], None]
@@ -303,7 +302,7 @@ def _system_line(what: str, version: str = "") -> str:
 
 def _lacks(interpreters: tuple[Interpreter, ...]) -> Iterator[Lack]:
     there = {one.target for one in interpreters}
-    wanted = [target for target in ALL_TARGETS if has_table(target) and target >= OLDEST_ASSUMED]
+    wanted = [target for target in ALL_TARGETS if has_table(target) and target >= OLDEST_MAINTAINED]
     if missing := [target for target in wanted if target not in there]:
         serves = "build, compile and verify for them"
         yield Lack(f"CPython {', '.join(one.python_name for one in missing)}", serves, _python_line(missing))

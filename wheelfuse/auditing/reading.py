@@ -106,7 +106,9 @@ def read_wheel_subject(
         return read_archive(archive, label, threads, tell)
 
 
-def read_archive(archive: Archive, label: str, threads: int = 1, tell: Callable[[int], None] | None = None) -> Subject:
+def read_archive(
+    archive: Archive, label: str, threads: int = 1, tell: Callable[[int], None] | None = None
+) -> Subject:
     """The wheel in an open archive.
 
     Raises:

@@ -56,7 +56,7 @@ SECTIONS = {
         "--strip-debug",
         "--debug-files",
     ),
-    "What comes out": ("--output", "--force", "--dry-run", "--json", "--quiet", "--plain"),
+    "What comes out": ("--output", "--report", "--force", "--dry-run", "--json", "--quiet", "--plain"),
     **LIMITS,
 }
 

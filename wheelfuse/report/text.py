@@ -113,7 +113,7 @@ def merge_plain(outcome: MergeOutcome) -> str:
         key = line[:_KEY].strip() or key
         lines.append(f"{key}: {line[_KEY:].strip()}")
     for resolution in plan.resolutions:
-        lines.append(f"resolved: {resolution.path}: {_RULES[resolution.rule]}: {resolution.outcome}")
+        lines.append(f"resolved: {resolution.path}: {RESOLVED_BY[resolution.rule]}: {resolution.outcome}")
     lines += filter(None, _lost(plan))
     lines.append(f"wheel: {plan.name}")
     if outcome.written:
