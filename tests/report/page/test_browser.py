@@ -13,6 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.real.download import fetched
+from tests.report.page.pages import audited
 from tests.report.page.samples import SAMPLES, settling
 from wheelfuse.report.page.parts import cards
 from wheelfuse.report.page.render import render
@@ -409,6 +411,21 @@ def test_fifty_thousand_symbols_are_drawn_a_page_at_a_time(opened: Opener) -> No
         block.get_by_role("button", name="Next").click()
         expect(block.locator("[data-shown]")).to_have_text("51 to 100 of 50,000 symbols")
         assert block.locator("tbody tr").count() == 50
+
+
+@pytest.mark.real
+def test_the_page_of_a_wheel_with_many_modules_is_small_and_quick_to_use(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "cupy.html"
+    path.write_text(render(audited(fetched("projects", "cupy-cuda12x")[0])), encoding="utf-8")
+    assert path.stat().st_size < 3_000_000
+    with Opener(browser, {"cupy": path})("cupy", anchor="#symbols") as page:
+        block = page.locator("[data-kind=symbols]")
+        assert block.locator("[data-choice] option").count() == 65
+        expect(block.locator("tbody tr").first).to_be_visible()
+        block.get_by_label("Search").fill("PyInit_")
+        expect(block.locator("tbody tr")).to_have_count(1)
 
 
 # --- what comes from a wheel ---
