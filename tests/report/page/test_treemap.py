@@ -6,7 +6,7 @@ from itertools import combinations
 from math import isclose
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.report.page.samples import CONTENTS, block, directory
@@ -14,6 +14,8 @@ from wheelfuse.report.page.contents import CANVAS, Contents
 from wheelfuse.report.page.model import Block, Stuff
 from wheelfuse.report.page.treemap import Rect, squarify
 
+# The first lists that are drawn take long where much else runs.
+SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SIZES = st.lists(st.one_of(st.just(0), st.integers(1, 10**12)), max_size=30)
 ROOM = st.builds(Rect, st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 2000), st.floats(1, 2000))
 
@@ -26,6 +28,7 @@ def overlap(one: Rect, other: Rect) -> float:
 
 
 @given(SIZES, ROOM)
+@SETTINGS
 def test_areas_are_in_proportion_to_sizes_and_fill_the_room(sizes: list[int], room: Rect) -> None:
     rects = squarify(sizes, room)
     assert len(rects) == len(sizes)
@@ -36,6 +39,7 @@ def test_areas_are_in_proportion_to_sizes_and_fill_the_room(sizes: list[int], ro
 
 
 @given(SIZES, ROOM)
+@SETTINGS
 def test_no_rectangle_lies_outside_or_over_another(sizes: list[int], room: Rect) -> None:
     rects = squarify(sizes, room)
     slack = 1e-6 * max(room.width, room.height)
