@@ -156,7 +156,7 @@ OFFERED = {
     },
     "wheelfuse explain WF20": {"WF201", "WF202", "WF203", "WF204", "WF205"},
     "wheelfuse audit --select WF201,WF20": {"WF201,WF202", "WF201,WF203", "WF201,WF204", "WF201,WF205"},
-    "wheelfuse audit --format ": {"text", "json", "sarif", "markdown", "github", "junit"},
+    "wheelfuse audit --format ": {"text", "json", "sarif", "markdown", "github", "junit", "html"},
     "wheelfuse audit --fail-on ": {"error", "warning", "never"},
     "wheelfuse merge ": {"one-1.0-py3-none-any.whl", "dist/", "bin/"},
     "wheelfuse merge .": {".hidden/"},

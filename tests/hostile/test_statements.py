@@ -84,6 +84,7 @@ METADATA = [
     ("fields without end", b"A:\n" * 200_000, "more than 100000 lines of header fields"),
     ("a second name", text("Name: other"), "needs one field Name, but has 2"),
     ("a second name after a carriage return", text("Summary: x\rName: other"), "needs one field Name, but has 2"),
+    ("a second Requires-Python", text("Requires-Python: >=3.8"), "Requires-Python occurs 2 times"),
     ("a line that is no field", text("Summary x"), "is no header field"),
     ("not UTF-8", text("").replace(b"A package", b"\xff"), "not UTF-8"),
 ]  # fmt: skip

@@ -230,7 +230,12 @@ def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: H
 
 
 def _requires_python_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
-    for header in metadata.get_all("Requires-Python"):
+    found = metadata.get_all("Requires-Python")
+    if len(found) > 1:
+        yield archive.problem(
+            f"Requires-Python occurs {len(found)} times; programs disagree on which counts", path
+        )
+    for header in found:
         try:
             read_specifier(header.flat)
         except InvalidInput as error:
