@@ -47,7 +47,8 @@ def test_the_table_on_a_terminal() -> None:
     table.take(JobEvent(Target(13), Phase.FAILED, result=FAILED))
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table.rendered())
-    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    *lines, all_jobs = [line.rstrip() for line in console.export_text().splitlines()]
+    assert all_jobs == "building 2 of 4 jobs (50%), 2 s each, about 3 s left"
     assert [line.split()[0] for line in lines] == ["target", "cp312", "cp313", "cp314t", "cp315"]
     assert all(len(line) <= 80 for line in lines)
     assert "x-1-cp312.whl 1.2 MiB" in lines[1]

@@ -30,6 +30,7 @@ from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, wi
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
+from wheelfuse.report.progress import AUDITING
 from wheelfuse.suggest import meant
 from wheelfuse.wheel.limits import Limits
 from wheelfuse.wheel.outputs import followed, together
@@ -220,7 +221,7 @@ def command(
         inputs = names(paths)
         read = (project, *baselines, str(config) if config else None)
         _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
-        with progress(quiet, ("reading", "judging")) as advance:
+        with progress(quiet, AUDITING) as advance:
             if new_baseline:
                 counts = write_baseline(
                     new_baseline, inputs, installed=installed, python=python, jobs=jobs, limits=bounds,

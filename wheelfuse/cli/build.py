@@ -36,6 +36,7 @@ from wheelfuse.errors import JobFailed, UsageError, WheelfuseError
 from wheelfuse.interpreters.api import absent
 from wheelfuse.interpreters.matrix import MatrixOptions, parse_pythons
 from wheelfuse.interpreters.search import parse_python, parted
+from wheelfuse.report.progress import AUDITING, BUILDING, MERGING
 from wheelfuse.wheel.limits import Limits
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def command(
         with _telling(plan, quiet) as tell:
             outcome = run_plan(plan, tell)
     error = outcome.error
-    fused = _fused(outcome, project, output or "dist", force) if fuse and not error else Fused()
+    fused = _fused(outcome, project, output or "dist", force, quiet) if fuse and not error else Fused()
     _show(outcome, fused, as_json=as_json, quiet=quiet)
     if refusal := error or fused.refusal:
         complain(refusal.problems)
@@ -192,7 +193,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
     else:
         from wheelfuse.report.build_text import event_line
 
-        with progress(quiet, ("building", "finishing"), "jobs") as advance:
+        with progress(quiet, BUILDING, "jobs") as advance:
             ended = 0
 
             def tell(event: JobEvent) -> None:
@@ -206,7 +207,7 @@ def _telling(plan: Plan, quiet: bool) -> Iterator[Callable[[JobEvent], None] | N
             yield tell
 
 
-def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fused:
+def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool, quiet: bool) -> Fused:
     """Merge and audit, as the project's tables say."""
     from wheelfuse.auditing.api import audit  # all this is slow to load
     from wheelfuse.auditing.options import AuditOptions
@@ -222,11 +223,12 @@ def _fused(outcome: BuildOutcome, project: Path, output: str, force: bool) -> Fu
         wheels = outcome.wheels
         if not merge_options.expect and len(wheels) == len(outcome.jobs):  # the matrix is what is wanted
             merge_options = replace(merge_options, expect=tuple(job.target for job in outcome.jobs))
-        with refusals("merge", as_json=False):
-            merged = merge(wheels, output, merge_options, force=force, limits=limits)
+        with refusals("merge", as_json=False), progress(quiet, MERGING) as advance:
+            merged = merge(wheels, output, merge_options, force=force, limits=limits, progress=advance)
         assert merged.written
         options = AuditOptions.from_table(configured("audit", pyproject))
-        report = audit([merged.written.path], options, limits=limits)
+        with progress(quiet, AUDITING) as advance:
+            report = audit([merged.written.path], options, limits=limits, progress=advance)
         return Fused(merged, report, options)
     except WheelfuseError as refusal:
         return Fused(merged, refusal=refusal)

@@ -26,6 +26,7 @@ from wheelfuse.cli.terminal import (
 from wheelfuse.errors import UsageError
 from wheelfuse.fuse.api import MergeOutcome, ReportFile, merge
 from wheelfuse.fuse.options import NAMES, MergeOptions, Rule, Share, parse_missing, parse_targets
+from wheelfuse.report.progress import MERGING
 from wheelfuse.wheel.limits import Limits
 
 EQUAL = "equal"
@@ -166,7 +167,7 @@ def command(
         table = configured("merge", config)
         options = given.over(MergeOptions.from_table(table))
         bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.merge]")
-        with progress(quiet, ("verifying", "comparing", "writing", "finishing")) as advance:
+        with progress(quiet, MERGING) as advance:
             outcome = merge(
                 names(wheels), output, options,
                 force=force, dry_run=dry_run, debug_files=debug_files, report=_page(report, config), limits=bounds,

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from wheelfuse.building.jobs import JobEvent, Phase
 from wheelfuse.escape import printable
+from wheelfuse.report.progress import BUILDING, Meter
 from wheelfuse.report.sizes import human_size
 from wheelfuse.target import Target
 
@@ -40,15 +41,22 @@ class JobTable:
         self._clock = clock
         self._begun: dict[Target, float] = {}
         self._last = {target: JobEvent(target, Phase.WAITING) for target in targets}
+        self._meter = Meter(BUILDING, "jobs", clock)
 
     def take(self, event: JobEvent) -> None:
         """Remember an event."""
         self._begun.setdefault(event.target, self._clock())
         self._last[event.target] = event
+        ended = sum(last.result is not None for last in self._last.values())
+        self._meter.advance(ended, len(self._last))
 
     def rendered(self) -> Table:
-        """The table as it is now: the target, its phase, the seconds, and the last line that it printed."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+        """The table as it is now: the target, its phase, the seconds, and the last line that it printed; below, how
+        far all of them have come."""
+        table = Table(
+            box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True,
+            caption=Text(self._meter.line()), caption_justify="left", caption_style="dim",
+        )  # fmt: skip
         table.add_column("target", no_wrap=True)
         table.add_column("phase", no_wrap=True, min_width=len(Phase.REQUIREMENTS.value))
         table.add_column("time", justify="right", no_wrap=True)

@@ -8,6 +8,12 @@ from collections.abc import Callable, Sequence
 from wheelfuse.report.sizes import human_size
 
 BYTES = "bytes"
+
+MERGING = ("verifying", "comparing", "writing", "finishing")
+AUDITING = ("reading", "judging")
+BUILDING = ("building", "finishing")
+"""The steps of commands, as `Meter` takes them."""
+
 _TOO_SOON = 1.0
 """Seconds after which what is done so far says something about the rest."""
 
