@@ -20,12 +20,12 @@ from io import BytesIO
 from pathlib import Path
 
 from tests.native import library, module, soabi
-from tests.wheels import PLATFORM, build_wheel
+from tests.wheels import build_wheel
 from wheelfuse.target import Target
 
 SEED = 9
 TAGS = ("cp310", "cp311", "cp312", "cp313", "cp313t", "cp314", "cp39-abi3", "py3-none")
-"""Of each release of a project there is a wheel for each: a CPython with modules for it alone, or python and ABI tag."""
+"""Each release has a wheel for each of these: a CPython with modules for it alone, or a python and ABI tag."""
 RELEASES = 5
 DAMAGED = 25
 """One wheel in so many is damaged."""
