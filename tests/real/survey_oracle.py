@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import csv
 import re
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from elftools.elf.elffile import ELFFile
 
-from wheelfuse.surveying.rows import ModuleRow, Rows
+from tests.surveying.server import serving
+from wheelfuse.auditing.api import audit
+from wheelfuse.report.audit_json import audit_document
+from wheelfuse.surveying.reading import read_wheel
+from wheelfuse.surveying.rows import ModuleRow, Remote, Rows
+from wheelfuse.wheel.limits import DEFAULT_LIMITS
 
 _PRIVATE = re.compile(r"_Py")
 _VERSION = 0x7FFF
@@ -212,3 +219,24 @@ def _differences(what: str, expected: Any, found: Any) -> Iterator[str]:
     elif expected != found:
         apart = set(expected) ^ set(found)
         yield f"{what}: {len(expected)} expected, {len(found)} found: {sorted(map(repr, apart))[:5]}"
+
+
+def all_differences(paths: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Read each wheel as a survey does, from a web server, and hold the rows against everything else."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        for path in paths:
+            (directory / path.name).symlink_to(path)
+        with serving(directory) as server:
+            for path in paths:
+                remote = Remote(f"{server.url}{quote(path.name)}", path.name)
+                rows = read_wheel(remote, DEFAULT_LIMITS)
+                assert isinstance(rows, Rows)
+                yield path, list(differences(path, remote, rows))
+
+
+def differences(path: Path, remote: Remote, rows: Rows) -> Iterator[str]:
+    """What differs between the rows of a wheel and what else is known of it."""
+    report = audit([path], facts=True)
+    yield from against_the_file(path, rows)
+    yield from against_audit(audit_document(report, ()), rows)
