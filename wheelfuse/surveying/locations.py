@@ -122,9 +122,10 @@ def _local_wheel(path: Path) -> Remote:
 def _on_web(location: str, wanted: Wanted) -> Iterator[Remote | Unlisted]:
     """A wheel's URL, or a page and those below it."""
     location = urldefrag(location).url
-    if _file_name(location).endswith(SUFFIX):
-        if wanted(_file_name(location)):
-            yield _remote(location)
+    name = _file_name(location)
+    if name.endswith(SUFFIX):
+        if wanted(name):
+            yield _remote(location, name)
         return
     try:
         top = _page(location)
@@ -284,9 +285,7 @@ def _stored(location: str, wanted: Wanted) -> Iterator[Remote | Unlisted]:
     system, path = file_system(location)
     try:
         found = system.find(path, detail=True)
-    except UsageError:
-        raise
-    except Exception as error:  # noqa: BLE001 (each driver has errors of its own)
+    except Exception as error:  # each driver has errors of its own
         raise _no_location(location, http.public(str(error)) or type(error).__name__) from error
     if not found:
         raise _no_location(location, "there is nothing")
