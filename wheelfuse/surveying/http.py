@@ -257,6 +257,8 @@ def _failure(error: Exception) -> RequestFailed:
         return RequestFailed(f"the certificate of the host is not trusted: {cause.verify_message}", todo)
     if isinstance(cause, socket.gaierror):
         return RequestFailed("there is no such host", passing=cause.errno == socket.EAI_AGAIN)
+    if isinstance(error, exceptions.ProxyError):
+        return RequestFailed(f"the proxy (HTTP_PROXY, HTTPS_PROXY) does not connect: {cause}", passing=True)
     refused = isinstance(error, exceptions.NewConnectionError)  # which counts as one of the next, too
     if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return RequestFailed(f"no connection within {CONNECT} seconds", passing=True)
