@@ -254,7 +254,7 @@ def test_links_of_a_page_in_json(server: Server) -> None:
     page = json.dumps({"meta": {"api-version": "1.4"}, "name": "p", "files": files})
     server.fail("p/", [Fault(page=page, kind=JSON)])
     assert found(f"{server.url}p/") == [
-        Remote(f"{server.url}p/a", files[0]["filename"], 3, f"sha256:{DIGEST}"),  # type: ignore[arg-type]
+        Remote(f"{server.url}p/a", "a-1-py3-none-any.whl", 3, f"sha256:{DIGEST}"),
         Remote(
             f"{server.url}b.whl?X-Amz-Signature=***",
             "b-1-py3-none-any.whl",

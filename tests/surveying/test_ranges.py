@@ -8,9 +8,12 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +332,56 @@ def test_threads_read_at_the_same_time(server: Server) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(read, range(64)))
     assert server.connections <= 64
+
+
+def test_a_plain_web_server_without_ranges_and_etags(server: Server) -> None:
+    """That of the standard library: it knows If-Modified-Since."""
+    handler = partial(QuietHandler, directory=str(server.directory))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        threading.Thread(target=plain.serve_forever, args=(0.02,), daemon=True).start()
+        wheel = Remote(f"http://127.0.0.1:{plain.server_port}/{LARGE}", LARGE)
+        with opened(wheel) as source:
+            assert source.read(SIZE, 0) == CONTENTS[LARGE]
+            assert (source.requests, source.fetched) == (1, SIZE)
+            known = source.identity
+        with pytest.raises(Unchanged) as unchanged, opened(wheel, unless=known):
+            pass
+        assert unchanged.value.tally == Tally(requests=1, fetched=0)
+        os.utime(server.directory / LARGE, (2**31, 2**31))
+        with opened(wheel, unless=known) as source:
+            assert source.identity != known
+        plain.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing on standard error."""
+
+
+def test_a_forked_process_makes_connections_of_its_own(server: Server) -> None:
+    with opened(remote(server)) as source:
+        source.read(10, 0)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        with opened(remote(server)) as source:
+            os.write(writer, source.read(10, 0))
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:  # noqa: PTH123 (a descriptor)
+        assert pipe.read() == CONTENTS[LARGE][:10]
+    assert os.waitpid(child, 0)[1] == 0
+    with opened(remote(server)) as source:
+        assert source.read(10, 0) == CONTENTS[LARGE][:10]
+    assert server.connections == 2
+
+
+def test_certificates_that_the_environment_names_must_exist(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(UsageError, match="REQUESTS_CA_BUNDLE"), opened(remote(server)):
+        pass
 
 
 LOGIN = "some%40one:pass%2Fword"

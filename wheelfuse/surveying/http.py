@@ -42,7 +42,7 @@ CONNECT, READ = 10, 30
 """Seconds that a connection may take, and that may pass without a byte."""
 REDIRECTS = 10
 """Redirects that one request may take."""
-CONNECTIONS = 8
+CONNECTIONS = 32
 """Connections to one host that are kept for the next request."""
 
 _PIECE = 1 << 16
@@ -320,6 +320,8 @@ def _authorities() -> dict[str, str]:
     """Whose certificates to trust, if not those that OpenSSL finds by itself (SSL_CERT_FILE, SSL_CERT_DIR)."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if named := os.environ.get(variable):
+            if not Path(named).exists():
+                raise UsageError(f"{variable} of the environment names {named}, which does not exist")
             return {"ca_cert_dir" if Path(named).is_dir() else "ca_certs": named}
     return {}
 
