@@ -17,11 +17,11 @@ from typing import Any
 from urllib.parse import quote
 
 from elftools.elf.elffile import ELFFile
+from wheelfuse.surveying.reading import read_wheel
 
 from tests.surveying.server import serving
 from wheelfuse.auditing.api import audit
 from wheelfuse.report.audit_json import audit_document
-from wheelfuse.surveying.reading import read_wheel
 from wheelfuse.surveying.rows import ModuleRow, Remote, Rows
 from wheelfuse.wheel.limits import DEFAULT_LIMITS
 
