@@ -197,7 +197,7 @@ class _Tables:
     def plausible(self, start: int) -> int:
         """How many entries from *start* on can be of one symbol table: the local ones come first."""
         layout, local = symbol_layout(self.encoding), True
-        front = self.data.front[start:]
+        front = memoryview(self.data.front)[start:]
         entries = layout.iter_unpack(front[: len(front) // layout.size * layout.size])
         for count, (name, info, _, _) in enumerate(entries):
             binding = info >> 4
@@ -312,7 +312,7 @@ def elf_hash(name: bytes) -> int:
 
 @dataclass(frozen=True)
 class _Versions:
-    """``.gnu.version``, the names of ``.gnu.version_d`` (*base* is that of the file itself), and ``.gnu.version_r`` with
+    """``.gnu.version``, the names of ``.gnu.version_d`` (*base*: of the file itself), and ``.gnu.version_r`` with
     the number of its *libraries*.
 
     *start* is where the first of them begins; *last* the end of the last name that they refer to.
