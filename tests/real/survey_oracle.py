@@ -1,5 +1,5 @@
-"""What a survey's rows of a wheel have to be, read apart from it: by zipfile, csv, email and pyelftools from the whole
-file, and from what ``wheelfuse audit`` says of it.
+"""What a survey's rows of a wheel have to be: read apart from it, by zipfile, csv, email and pyelftools from the whole
+file; as ``wheelfuse audit`` says; and made by the survey's own functions of what the audit reads of the whole file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from typing import Any
 from urllib.parse import quote
 
 from elftools.elf.elffile import ELFFile
-from wheelfuse.surveying.reading import read_wheel
 
 from tests.surveying.server import serving
 from wheelfuse.auditing.api import audit
+from wheelfuse.auditing.reading import read_subject
 from wheelfuse.report.audit_json import audit_document
+from wheelfuse.surveying.facts import rows_of
+from wheelfuse.surveying.reading import read_wheel
 from wheelfuse.surveying.rows import ModuleRow, Remote, Rows
+from wheelfuse.wheel.archive import Archive
 from wheelfuse.wheel.limits import DEFAULT_LIMITS
+from wheelfuse.wheel.wheel import statements
 
 _PRIVATE = re.compile(r"_Py")
 _VERSION = 0x7FFF
@@ -121,7 +125,7 @@ def _wheel(path: Path, archive: zipfile.ZipFile, top: str, infos: list[zipfile.Z
         "members": len(infos),
         "unpacked": sum(info.file_size for info in infos),
         "requires_python": metadata["Requires-Python"],
-        "generator": wheel["Generator"],
+        "generator": ", ".join(wheel.get_all("Generator", [])) or None,
     }
 
 
@@ -149,7 +153,7 @@ def _module(elf: Elf, python: set[str]) -> dict[str, Any]:
     """Columns of the table of modules."""
     return {
         "machine": elf.machine,
-        "needed": elf.needed,
+        "needed": tuple(sorted(elf.needed)),
         "imports": len(elf.imports),
         "exports": len(elf.exports),
         "python_symbols": len(python),
@@ -237,6 +241,26 @@ def all_differences(paths: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
 
 def differences(path: Path, remote: Remote, rows: Rows) -> Iterator[str]:
     """What differs between the rows of a wheel and what else is known of it."""
-    report = audit([path], facts=True)
     yield from against_the_file(path, rows)
-    yield from against_audit(audit_document(report, ()), rows)
+    yield from against_the_whole(path, remote, rows)
+    yield from against_audit(audit_document(audit([path]), ()), rows)
+
+
+def against_the_whole(path: Path, remote: Remote, rows: Rows) -> Iterator[str]:
+    """How rows differ from those that are made of what the audit reads of the whole file."""
+    with Archive(path) as archive:
+        said = statements(archive)
+    wheel = rows.wheel
+    whole = frozenset(row.path for row in rows.modules if row.whole)
+    made = rows_of(
+        remote,
+        read_subject(path),
+        said,
+        whole,
+        wheel.identity,
+        fetched=wheel.fetched,
+        requests=wheel.requests,
+    )
+    yield from _differences("rows: wheel", made.wheel._asdict(), wheel._asdict())
+    for table in ("modules", "symbols", "members"):
+        yield from _differences(f"rows: {table}", getattr(made, table), getattr(rows, table))
