@@ -57,19 +57,16 @@ class Inflating:
             raise ValueError("a content is read without steps")
         if start >= stop:
             return b""
-        if not self._keeps(start):
-            self._head, self._last, self._done, self._stream = bytearray(), [], 0, self._pieces()
         found = bytearray(self._kept(start, stop))
+        if start + len(found) < min(stop, self._done):  # what lies between the two that are kept
+            self._head, self._last, self._done, self._stream = bytearray(), [], 0, self._pieces()
+            found.clear()
         while start + len(found) < stop:
             at, piece = self._advance()
             wanted = start + len(found) - at
             if wanted < len(piece):
                 found += piece[wanted : stop - at]
         return bytes(found)
-
-    def _keeps(self, offset: int) -> bool:
-        """Whether a byte is still there, or still to come."""
-        return offset < len(self._head) or offset >= (self._last[0][0] if self._last else self._done)
 
     def _kept(self, start: int, stop: int) -> bytes:
         """What of a range is there, from its first byte on."""
