@@ -18,7 +18,7 @@ FIRST = 32 << 10
 """Bytes of a stream that are fetched first; each time more are needed, as many as there are already."""
 _LARGEST = 4 << 20
 """Bytes that are fetched at once at most."""
-_HEAD, _END = 16 << 20, 32 << 20
+_HEAD, _END = 32 << 20, 32 << 20
 """Bytes of the content that are kept, from its beginning and from what came last."""
 _PIECE = 1 << 18
 
