@@ -101,14 +101,11 @@ def _in_directory(path: Path, wanted: Wanted) -> Iterator[Remote | Unlisted]:
         inner.sort()
         for name in sorted(filter(wanted, names)):
             yield _local_wheel(Path(directory, name))
-        for error in failures:
-            reason = error.strerror or str(error)
-            if error.filename == str(path):
-                raise _no_location(str(path), reason) from error
-            yield Unlisted(str(error.filename), reason)
-        failures.clear()
-    if failures:
-        raise _no_location(str(path), str(failures[0].strerror)) from failures[0]
+    for error in failures:
+        reason = error.strerror or str(error)
+        if error.filename == str(path):
+            raise _no_location(str(path), reason) from error
+        yield Unlisted(str(error.filename), reason)
 
 
 def _local_wheel(path: Path) -> Remote:

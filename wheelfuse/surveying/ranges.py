@@ -252,10 +252,10 @@ class _Web(Source):
 
     def _asked(self, headers: Mapping[str, str], take: http.Take) -> Answer:
         try:
-            answer = http.get(self.remote.address, headers, self._tally, take)
+            answer = http.get(self.remote.address, headers, self._tally, _plain(take))
         except RequestFailed as error:
             raise self._wrong(error.what, error.todo) from error
-        if answer.status != 304 and answer.headers.get("Content-Encoding", "identity") != "identity":
+        if _packed(answer.headers):
             raise self._wrong(
                 "the server packs the file once more (Content-Encoding), so that ranges mean nothing"
             )
@@ -289,6 +289,14 @@ def _wanted(most: int) -> http.Take:
         return WHOLE if status == 200 and not large else 0
 
     return take
+
+
+def _plain(take: http.Take) -> http.Take:
+    return lambda status, headers: 0 if _packed(headers) else take(status, headers)
+
+
+def _packed(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Encoding", "identity") != "identity"
 
 
 def _explicit(most: int) -> http.Take:
