@@ -237,8 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
         left = fault.close_after
         for piece in pieces if self.command != "HEAD" else ():
             part = piece if left is None else piece[:left]
+            self.ours.count(path, len(part))  # before the client can look
             self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-            self.ours.count(path, len(part))
             if left is not None:
                 left -= len(part)
                 if len(part) < len(piece):
