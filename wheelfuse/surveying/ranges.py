@@ -40,7 +40,7 @@ class Unchanged(Exception):
     """The file is the one that is known already. *tally* is what it took to find that out."""
 
     def __init__(self, tally: Tally) -> None:
-        super().__init__("it has not changed")
+        super().__init__(tally)  # what it is made of again in another process
         self.tally = tally
 
 
