@@ -63,7 +63,7 @@ def packed(rows: Rows) -> Packed:
     """The rows of one wheel, ready to be sent.
 
     Raises:
-        ValueError: a value fits into no column: an integer of more than 64 bits.
+        ValueError: a value does not fit into its column: an integer of more than 64 bits, a null where none may be.
     """
     found: dict[str, Sequence[tuple[Any, ...]]] = {
         "wheels": (rows.wheel,),
@@ -130,6 +130,9 @@ def storable(text: str) -> str:
 def _batch(table: str, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
     arrow = schema(table)
     arrays = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), arrow, strict=True)]
+    for array, field in zip(arrays, arrow, strict=True):
+        if array.null_count and not field.nullable:
+            raise ValueError(f"{field.name} may not be null")
     return pa.RecordBatch.from_arrays(arrays, schema=arrow)
 
 
