@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelfuse.errors import Problem, UsageError
-from wheelfuse.surveying.described import TABLES, described
+from wheelfuse.errors import InvalidInput, Problem, UsageError
+from wheelfuse.surveying.columns import TABLES, columns
 
 SETTINGS = "survey.json"
 """The file that makes a directory that of a survey."""
+
+SQL = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "list of text": "VARCHAR[]"}
+"""The types of columns in SQL."""
 
 _GLOB = re.compile(r"([*?\[])")
 
@@ -88,6 +91,7 @@ def opened(directory: Path) -> Iterator[Database]:
 
     Raises:
         UsageError: DuckDB is not installed, or no survey is there.
+        InvalidInput: a file of it is damaged, or of another schema.
     """
     try:
         import duckdb
@@ -109,10 +113,14 @@ def opened(directory: Path) -> Iterator[Database]:
         }
         for name, value in settings.items():
             connection.execute(f"SET {name} = {_literal(value)}")
-        for table in TABLES:
-            connection.execute(_view(directory, table))
-        connection.execute("SET lock_configuration = true")
-        yield Database(connection)
+        try:
+            for table in TABLES:
+                _view(connection, directory, table)
+            connection.execute("SET lock_configuration = true")
+            yield Database(connection)
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            todo = "Survey into another directory."
+            raise InvalidInput(Problem(f"cannot be read: {error}", str(directory), todo=todo)) from error
 
 
 def parts(directory: Path, table: str) -> list[Path]:
@@ -121,14 +129,12 @@ def parts(directory: Path, table: str) -> list[Path]:
     return [path for name in names if (path := directory / table / name).is_file()]
 
 
-def _view(directory: Path, table: str) -> str:
-    files = parts(directory, table)
-    if not files:
-        columns = ", ".join(f"NULL::{column.type} AS {column.name}" for column in described(table))
-        return f"CREATE VIEW {table} AS SELECT {columns} WHERE false"
-    names = _literal([_GLOB.sub(r"[\1]", str(path)) for path in files])
-    columns = ", ".join(column.name for column in described(table))
-    return f"CREATE VIEW {table} AS SELECT {columns} FROM read_parquet({names}, union_by_name = true)"
+def _view(connection: Any, directory: Path, table: str) -> None:
+    files = [_GLOB.sub(r"[\1]", str(path)) for path in parts(directory, table)]
+    listed = ", ".join(column.name for column in columns(table))
+    nothing = ", ".join(f"NULL::{SQL[column.kind]} AS {column.name}" for column in columns(table))
+    source = f"read_parquet({_literal(files)}, union_by_name = true)" if files else f"(SELECT {nothing} WHERE false)"
+    connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}")
 
 
 def _literal(value: object) -> str:

@@ -41,8 +41,8 @@ WHERE kind = 'cpython' AND NOT weak AND NOT own AND symbol NOT IN (SELECT name F
 _WHEELS = """
 SELECT project, version, file, CASE WHEN installs THEN 'yes' ELSE 'no' END,
     count(DISTINCT symbol), list(DISTINCT symbol ORDER BY symbol), list(DISTINCT path ORDER BY path)
-FROM lacking JOIN considered USING (id) GROUP BY ALL
-ORDER BY installs DESC, count(DISTINCT symbol) DESC, project, version, file
+FROM lacking JOIN considered USING (id) GROUP BY id, project, version, file, installs
+ORDER BY 4 DESC, 5 DESC, project, version, file
 """
 _SYMBOLS = """
 SELECT symbol, count(DISTINCT id) FILTER (installs), count(DISTINCT id) FILTER (NOT installs),

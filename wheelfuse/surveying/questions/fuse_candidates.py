@@ -48,12 +48,12 @@ SELECT number, sum(packed + ? + 2 * strlen(path)) + ? AS fused FROM (
 """
 _DECISIONS = r"""
 SELECT number, count(*) AS decisions, list(path ORDER BY path) AS paths FROM (
-    SELECT number, path, count(DISTINCT id) AS having, count(DISTINCT digest) AS digests FROM files
+    SELECT number, path, count(DISTINCT id) AS held, count(DISTINCT digest) AS digests FROM files
     WHERE NOT info AND NOT regexp_matches(path, '(^|/)__pycache__/')
     AND NOT EXISTS (SELECT 1 FROM modules WHERE modules.id = files.id AND modules.path = files.path)
     GROUP BY number, path
 ) JOIN groups USING (number)
-WHERE having < wheels OR (digests > 1 AND NOT ends_with(path, '.py')) GROUP BY number
+WHERE held < wheels OR (digests > 1 AND NOT ends_with(path, '.py')) GROUP BY number
 """
 _ROWS = """
 SELECT project, version, build, platform, wheels, size, fused, size - fused, largest, fused - largest,

@@ -6,8 +6,8 @@ Each is also a directory of Parquet files, which any other program can read.
 from __future__ import annotations
 
 from wheelfuse.surveying.answer import Answer, table, text
-from wheelfuse.surveying.database import Database
-from wheelfuse.surveying.described import TABLES, described
+from wheelfuse.surveying.columns import TABLES, columns, meaning
+from wheelfuse.surveying.database import SQL, Database
 from wheelfuse.surveying.questions import Asked, Question
 
 QUESTION = Question("schema", "The tables of a survey and their columns.")
@@ -25,8 +25,8 @@ def answer(database: Database, asked: Asked) -> Answer:
         f"This one has {held}.",
         tuple(
             table(
-                name, name, _COLUMNS,
-                [(one.name, one.type, "yes" if one.nullable else "no", one.meaning) for one in described(name)],
+                name, f"{name}: {meaning(name)}", _COLUMNS,
+                [(one.name, SQL[one.kind], "yes" if one.nullable else "no", one.meaning) for one in columns(name)],
             )
             for name in TABLES
         ),

@@ -34,7 +34,7 @@ _WHEELS = """
 SELECT project, version, file, torch, count(DISTINCT symbol), list(DISTINCT symbol ORDER BY symbol)
     FILTER (symbol IS NOT NULL)
 FROM wheels LEFT JOIN lacking USING (id) WHERE torch IS NOT NULL
-GROUP BY ALL ORDER BY count(DISTINCT symbol) DESC, project, version, file
+GROUP BY id, project, version, file, torch ORDER BY 5 DESC, project, version, file
 """
 _SYMBOLS = """
 SELECT symbol, count(DISTINCT id), count(DISTINCT project), list(DISTINCT project ORDER BY project)

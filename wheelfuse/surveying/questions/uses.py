@@ -18,7 +18,7 @@ _USES = "SELECT * EXCLUDE (kind, own) FROM symbols WHERE NOT own AND symbol {} ?
 _WHEELS = """
 SELECT project, wheels.version, file, count(DISTINCT symbol), list(DISTINCT symbol ORDER BY symbol),
     list(DISTINCT path ORDER BY path)
-FROM uses JOIN wheels USING (id) GROUP BY ALL ORDER BY project, wheels.version, file
+FROM uses JOIN wheels USING (id) GROUP BY id, project, wheels.version, file ORDER BY project, wheels.version, file
 """
 _SYMBOLS = """
 SELECT symbol, uses.version, count(DISTINCT id), count(DISTINCT project),
