@@ -119,8 +119,8 @@ def opened(directory: Path) -> Iterator[Database]:
             connection.execute("SET lock_configuration = true")
             yield Database(connection)
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            todo = "Survey into another directory."
-            raise InvalidInput(Problem(f"cannot be read: {error}", str(directory), todo=todo)) from error
+            what = f"cannot be read: {str(error).splitlines()[0]}"
+            raise InvalidInput(Problem(what, str(directory), todo="Survey into another directory.")) from error
 
 
 def parts(directory: Path, table: str) -> list[Path]:

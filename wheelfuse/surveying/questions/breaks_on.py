@@ -134,7 +134,9 @@ def _notes(symbols: list[tuple[object, ...]], failed: int) -> list[str]:
     notes = []
     if unknown:
         shown = ", ".join(unknown[:3])
-        notes.append(f"{count(len(unknown), 'symbol')} are had by no known CPython ({shown}): other packages may bring them")
+        had = "is" if len(unknown) == 1 else "are"
+        found = f"{count(len(unknown), 'symbol')} {had} in no known CPython ({shown})"
+        notes.append(f"{found}: another package may bring what is missing")
     if failed:
         notes.append(f"{count(failed, 'wheel')} could not be read, and are not counted")
     return notes

@@ -16,6 +16,7 @@ from __future__ import annotations
 from wheelfuse.surveying.answer import Answer, Picture, count, number, several, size, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
+from wheelfuse.target import Target
 from wheelfuse.wheel.name import Platform
 
 QUESTION = Question("fuse-candidates", "Which releases merge would make smaller, and by how many bytes.")
@@ -32,7 +33,7 @@ QUALIFY row_number() OVER (PARTITION BY project, version, build, platform, abi_t
 """
 _GROUPS = """
 SELECT row_number() OVER (ORDER BY project, version, build, platform) AS number, project, version, build, platform,
-    count(*) AS wheels, list(cpython ORDER BY cpython) AS cpythons, sum(size) AS size, max(size) AS largest
+    count(*) AS wheels, list(cpython) AS cpythons, sum(size) AS size, max(size) AS largest
 FROM single GROUP BY project, version, build, platform HAVING count(*) > 1
 """
 _FILES = r"""
@@ -77,7 +78,7 @@ def answer(database: Database, asked: Asked) -> Answer:
     database.make("files", _FILES)
     database.make("fused", _FUSED, HEADERS, END)
     database.make("decisions", _DECISIONS)
-    rows = [row for row in database.rows(_ROWS) if row[7] > 0]
+    rows = [(*row[:12], _in_order(row[12])) for row in database.rows(_ROWS) if row[7] > 0]
     wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
     free = sum(not row[10] for row in rows)
     told = (
@@ -101,6 +102,10 @@ def answer(database: Database, asked: Asked) -> Answer:
         if rows
         else (),
     )  # fmt: skip
+
+
+def _in_order(cpythons: list[str]) -> list[str]:
+    return list(map(str, sorted(map(Target.parse, cpythons))))
 
 
 def platform_of(tags: list[str]) -> str:
