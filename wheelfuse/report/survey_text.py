@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.text import Text
 
 from wheelfuse.escape import printable
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.survey_parts import MOST_LISTED, is_number, left_out, shown
-from wheelfuse.surveying.answer import Answer, Column, Table
+from wheelfuse.surveying.answer import Answer, Column, Kind, Table
 
 MOST = 20
 """How many rows of a table are shown if nobody says how many."""
 
 _GAP = "  "
 _LEAST = 30
-"""Columns of the terminal that the last column needs beside the others, to be wrapped there."""
+"""Columns of the terminal that the last column of texts needs beside the others, to be wrapped there."""
 
 
 def answer_text(answer: Answer, *, width: int = 80, color: bool = False) -> str:
@@ -48,44 +48,56 @@ def answer_plain(answer: Answer) -> str:
 
 
 def _table(table: Table, width: int) -> Iterator[Text]:
-    at = [number for number in range(len(table.columns)) if any(_there(row[number]) for row in table.rows)]
+    """All in a line if there is room; else lists below the rest, and then the longest of what is left."""
+    at = [number for number in range(len(table.columns)) if any(map(_there, (row[number] for row in table.rows)))]
     columns = [table.columns[number] for number in at]
     rows = [[shown(row[number], table.columns[number], MOST_LISTED) for number in at] for row in table.rows]
-    titles = [printable(column.title) for column in columns]
-    wide = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
-    before = sum(size + len(_GAP) for size in wide[:-1])
-    if before + wide[-1] <= width or before + _LEAST <= width:
-        for number, row in enumerate([titles, *rows]):
-            yield from (Text(line, "" if number else "dim") for line in _line(row, columns, wide, width, before))
-    else:
-        for row in rows:
-            yield from _paragraph(row, titles, width)
+    wide = {n: max(len(cell) for cell in (column.title, *(row[n] for row in rows))) for n, column in enumerate(columns)}
+    if not _fits(wide, columns, width):
+        wide = {n: size for n, size in wide.items() if not n or columns[n].kind is not Kind.LIST}
+    while len(wide) > 1 and not _fits(wide, columns, width):
+        wide.pop(max(list(wide)[1:], key=wide.__getitem__))
+    yield from _lines(rows, columns, wide, width)
+
+
+def _fits(wide: Mapping[int, int], columns: Sequence[Column], width: int) -> bool:
+    """Whether there is room for these, of which a last one of texts may be wrapped."""
+    *others, last = wide.values()
+    least = last if is_number(columns[list(wide)[-1]]) else min(last, _LEAST)
+    return sum(size + len(_GAP) for size in others) + least <= width
 
 
 def _there(cell: object) -> bool:
     return cell is not None and cell not in ((), "")
 
 
-def _line(
-    row: Sequence[str], columns: Sequence[Column], wide: Sequence[int], width: int, before: int
-) -> Iterator[str]:
-    """A row, whose last cell goes on below itself."""
-    cells = [
-        f"{cell:>{size}}" if is_number(column) else f"{cell:<{size}}"
-        for cell, column, size in zip(row[:-1], columns, wide, strict=False)
-    ]
-    last = f"{row[-1]:>{wide[-1]}}" if is_number(columns[-1]) else row[-1]
-    first, *rest = _wrapped(last, max(width - before, 1)) if last.strip() else ("",)
-    yield _GAP.join((*cells, first))
-    yield from (f"{'':{before}}{line}" for line in rest)
+def _lines(
+    rows: Sequence[Sequence[str]], columns: Sequence[Column], wide: Mapping[int, int], width: int
+) -> Iterator[Text]:
+    """Rows of the columns that have a width; the others below each, with their titles."""
+    titles = [printable(column.title) for column in columns]
+    if len(wide) > 1 or len(columns) == 1:
+        yield from (Text(line, "dim") for line in _beside(titles, columns, wide, width))
+    for row in rows:
+        yield from map(Text, _beside(row, columns, wide, width))
+        for number, cell in enumerate(row):
+            if cell and number not in wide:
+                first, *rest = _wrapped(f"{titles[number]}: {cell}", max(width - 6, 1))
+                yield from (Text(f"    {first}"), *(Text(f"      {line}") for line in rest))
 
 
-def _paragraph(row: Sequence[str], titles: Sequence[str], width: int) -> Iterator[Text]:
-    yield from (Text(line) for line in _wrapped(row[0] or "-", width))
-    for title, cell in zip(titles[1:], row[1:], strict=True):
-        if cell:
-            yield from (Text(f"    {line}" if number else f"  {line}") for number, line in
-                        enumerate(_wrapped(f"{title}: {cell}", max(width - 4, 1))))  # fmt: skip
+def _beside(row: Sequence[str], columns: Sequence[Column], wide: Mapping[int, int], width: int) -> Iterator[str]:
+    """Cells beside each other, of which the last goes on below itself."""
+    *others, final = (
+        f"{row[n]:>{size}}" if is_number(columns[n]) else f"{row[n]:<{size}}" for n, size in wide.items()
+    )
+    lead = "".join(f"{cell}{_GAP}" for cell in others)
+    if is_number(columns[list(wide)[-1]]) or len(lead) + len(final.rstrip()) <= width:
+        yield f"{lead}{final}"
+        return
+    first, *rest = _wrapped(final, max(width - len(lead), 1))
+    yield f"{lead}{first}"
+    yield from (f"{'':{len(lead)}}{line}" for line in rest)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

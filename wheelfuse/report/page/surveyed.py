@@ -52,7 +52,7 @@ def answer_page(answer: Answer) -> str:
         policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        drawing=drawing,
+        pictures=[picture for table in answer.tables if (picture := drawing(table))],
         shown=shown,
         is_number=is_number,
         left_out=left_out,
@@ -81,7 +81,8 @@ def drawing(table: Table) -> Drawing | None:
     what = ", ".join(column.title for column in columns)
     first = "" if len(bars) == table.total else f"the first {len(bars)} of {table.total:,}"
     key = tuple((column.title, colour) for column, colour in zip(columns, _COLOURS, strict=False))
-    return Drawing(f"{what}: {first}" if first else what, bars, key if len(key) > 1 else ())
+    title = f"{table.title}: {what}"
+    return Drawing(f"{title}, {first}" if first else title, bars, key if len(key) > 1 else ())
 
 
 def _is_scale(table: Table) -> bool:

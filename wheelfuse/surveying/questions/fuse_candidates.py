@@ -82,7 +82,7 @@ def answer(database: Database, asked: Asked) -> Answer:
     wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
     free = sum(not row[10] for row in rows)
     told = (
-        f"{count(wheels, 'wheel')} could be {len(rows):,}: {saved:,} of {now:,} bytes less, "
+        f"{count(wheels, 'wheel')} could be {len(rows):,}: {saved / 1e6:,.1f} of {now / 1e6:,.1f} MB less, "
         f"{100 * saved / now:.0f}%; {free:,} of them without a decision of yours."
         if rows
         else "No release would become smaller."
