@@ -133,6 +133,8 @@ def joined(base: str, link: str) -> str:
         ValueError: it is no URL.
     """
     url = urljoin(base, link)
+    if "@" not in base:
+        return url
     clean, login = _split_login(base)
     if not login or urlsplit(url).username is not None or _origin(url) != _origin(clean):
         return url
@@ -255,7 +257,8 @@ def _failure(error: Exception) -> RequestFailed:
         return RequestFailed(f"the certificate of the host is not trusted: {cause.verify_message}", todo)
     if isinstance(cause, socket.gaierror):
         return RequestFailed("there is no such host", passing=cause.errno == socket.EAI_AGAIN)
-    if isinstance(error, exceptions.ConnectTimeoutError):
+    refused = isinstance(error, exceptions.NewConnectionError)  # which counts as one of the next, too
+    if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return RequestFailed(f"no connection within {CONNECT} seconds", passing=True)
     if isinstance(error, exceptions.ReadTimeoutError):
         return RequestFailed(f"the server sent nothing for {READ} seconds", passing=True)

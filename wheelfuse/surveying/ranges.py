@@ -76,9 +76,10 @@ class Source(ABC):
         end = min(offset + length, self.size)
         if offset >= end:
             return b""
-        start = self.size - len(self._tail)
+        tail = self._tail  # which may become more by the next line
+        start = self.size - len(tail)
         front = self._fetch(offset, min(end, start)) if offset < start else b""
-        return front + self._tail[max(0, offset - start) : max(0, end - start)]
+        return front + tail[max(0, offset - start) : max(0, end - start)]
 
     @abstractmethod
     def _fetch(self, start: int, end: int) -> bytes:
@@ -173,6 +174,7 @@ class _Web(Source):
 
     def __init__(self, remote: Remote, tally: Tally, unless: str) -> None:
         super().__init__(remote, tally)
+        self._validator: str | None = None
         conditions = {}
         if unless.startswith(('"', "W/")):
             conditions["If-None-Match"] = unless
@@ -189,8 +191,8 @@ class _Web(Source):
         """What the answer tells of the file, and its end."""
         if answer.status == 304:
             raise Unchanged(self._tally)
-        self._validator = _validator(answer.headers)
-        self.identity = self.remote.identity or self._validator
+        if answer.status != 416:
+            self._check(answer)
         if answer.status == 206:
             first, last, size = self._content_range(answer)
             self.size = last + 1 if size is None else size
@@ -214,12 +216,12 @@ class _Web(Source):
             raise self._wrong("the server does not know ranges, nor says how large the file is", _DOWNLOAD)
         self.size = size
         start = max(0, size - TAIL)
-        self._tail = self._fetch(start, size) if size else b""
+        found = self._fetch(start, size) if size else b""
+        self._tail = self._tail or found
 
     def _fetch(self, start: int, end: int) -> bytes:
         answer = self._asked({"Range": f"bytes={start}-{end - 1}"}, _explicit(end - start))
-        if answer.status in (412, 416) or _validator(answer.headers) != self._validator:
-            raise self._changed()
+        self._check(answer)
         if answer.status == 200:
             return self._all(answer)[start:end]
         first, last, size = self._content_range(answer)
@@ -228,6 +230,15 @@ class _Web(Source):
         if (first, last + 1) != (start, end):
             raise self._wrong(f"the server sent bytes {first}-{last}, and was asked for {start}-{end - 1}")
         return self._body(answer, end - start)
+
+    def _check(self, answer: Answer) -> None:
+        """Whether it is of the file that the first answer was of."""
+        found = _validator(answer.headers)
+        if self._validator is None:
+            self._validator = found
+            self.identity = self.remote.identity or found
+        elif answer.status == 416 or found != self._validator:
+            raise self._changed()
 
     def _all(self, answer: Answer) -> bytes:
         """The whole file, from a server that does not know ranges."""
@@ -305,7 +316,7 @@ class _Stored(Source):
 
     def __init__(self, remote: Remote, tally: Tally, unless: str) -> None:
         super().__init__(remote, tally)
-        self._system, self._path = self._repeated(lambda: file_system(remote.address))
+        self._system, self._path = self._repeated(lambda: file_system(remote.address), requests=0)
         info: Mapping[str, Any] = self._repeated(lambda: self._system.info(self._path))
         self.identity = stored_identity(info) or remote.identity
         if unless and self.identity == unless:
@@ -325,10 +336,10 @@ class _Stored(Source):
             raise self._changed()
         return found
 
-    def _repeated(self, request: Callable[[], T]) -> T:
+    def _repeated(self, request: Callable[[], T], requests: int = 1) -> T:
         """What *request* returns, tried again after errors that may pass."""
         for attempt in range(http.ATTEMPTS):
-            self._tally.requests += 1
+            self._tally.requests += requests
             try:
                 return request()
             except UsageError:
@@ -365,21 +376,18 @@ def file_system(url: str) -> tuple[Any, str]:
     """
     try:
         from fsspec.core import url_to_fs
-
-        return url_to_fs(url)
     except ImportError as error:
-        scheme = url.partition("://")[0]
-        todo = str(error) if "fsspec" in str(getattr(error, "name", "")) else f"fsspec says: {error}"
-        raise UsageError(
-            Problem(f"{scheme}:// needs more: pip install 'wheelfuse[survey]'", todo=todo)
-        ) from error
-    except ValueError as error:
+        raise UsageError(f"{http.public(url)} needs fsspec: pip install 'wheelfuse[survey]'") from error
+    try:
+        system, path = url_to_fs(url)
+    except (ImportError, ValueError) as error:  # "Install s3fs to access S3", "Protocol not known: s4"
         raise UsageError(f"{http.public(url)}: {http.public(str(error))}") from error
+    return system, path
 
 
 def stored_identity(info: Mapping[str, Any]) -> str:
     """What identifies a file by what its file system tells: its ETag, or size and time; empty if it has neither."""
-    for key in ("ETag", "etag", "e_tag", "md5", "md5Hash"):
+    for key in ("ETag", "etag", "e_tag"):
         if found := info.get(key):
             return str(found)
     for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time"):
