@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "doctor": BASE | MACHINE | {"abi", "building"},
     "pipelines": BASE | {"pyproject"},
     "fuse": FACTS | {"auditing"},
+    "surveying": FACTS | {"auditing"},
     "report": JOBS,
     "cli": JOBS | {"report", "pyproject"},
     "__init__": JOBS | {"report"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
 }
 """Which parts of wheelfuse each part may import, besides itself."""
 
-ONLY_IN = {"click": {"cli"}, "rich": {"report"}, "jinja2": {"report"}, "torch": set[str]()}
+ONLY_IN = {"click": {"cli"}, "rich": {"report"}, "jinja2": {"report"}, "urllib3": {"surveying"}, "fsspec": {"surveying"}, "torch": set[str]()}
 """Libraries that only these parts may import."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from wheelfuse import __version__
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying.columns import TABLES
-from wheelfuse.surveying.tables import SCHEMA, Packed, gathered, read, write
+from wheelfuse.surveying.tables import SCHEMA, Packed, gathered, read, storable, write
 from wheelfuse.wheel.outputs import replacing, writing
 
 WHEELS = 500
@@ -111,7 +111,7 @@ class Parts:
         self._waiting.append(wheel)
         self._size += wheel.size
         if replaces is not None:
-            self._replaced.setdefault(replaces, set()).add(wheel.wheel.url)
+            self._replaced.setdefault(replaces, set()).add(storable(wheel.wheel.url))
         if len(self._waiting) >= WHEELS or self._size >= BYTES:
             self.flush()
 

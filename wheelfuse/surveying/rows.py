@@ -6,7 +6,7 @@ of them. A wheel that cannot be read is a row too, with the reason, and has none
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -17,12 +17,19 @@ class Remote:
     *url* is where it is read: a path, or a URL of any file system that fsspec has, without what follows ``#``.
     *size* in bytes, where the listing tells it. *identity* is what changes if the file does: ``sha256:…`` of an index,
     or what the file system has (ETag; size and time of modification); empty if only reading tells.
+    *private* is the URL with its credentials, if it has any: for requests, and for nothing that is kept or shown.
     """
 
     url: str
     name: str
     size: int | None = None
     identity: str = ""
+    private: str = field(default="", repr=False)
+
+    @property
+    def address(self) -> str:
+        """What to ask for."""
+        return self.private or self.url
 
 
 class WheelRow(NamedTuple):
