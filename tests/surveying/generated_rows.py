@@ -53,11 +53,19 @@ def _release(draw: random.Random, number: int) -> Iterable[Rows]:
     }.get(kind) or [(tag.rstrip("t"), tag) for tag in sorted(draw.sample(CPYTHONS, draw.randint(1, 5)))]  # fmt: skip
     for platform in draw.sample(PLATFORMS, draw.randint(1, 2)):
         for python, abi in tags:
-            yield _wheel(draw, project, version, python, abi, ("any",) if kind == "pure" else platform, limited)
+            yield _wheel(
+                draw, project, version, python, abi, ("any",) if kind == "pure" else platform, limited
+            )
 
 
 def _wheel(
-    draw: random.Random, project: str, version: str, python: str, abi: str, platform: tuple[str, ...], limited: bool
+    draw: random.Random,
+    project: str,
+    version: str,
+    python: str,
+    abi: str,
+    platform: tuple[str, ...],
+    limited: bool,
 ) -> Rows:
     file = f"{project.replace('-', '_')}-{version}-{python}-{abi}-{'.'.join(platform)}.whl"
     name = f"{draw.getrandbits(64):016x}"
@@ -73,7 +81,9 @@ def _wheel(
         glibc = draw.choice(GLIBC)
         needs_torch = ("2.7", "2.8") if any(row.kind == "torch" for row in asked) else None
         module_rows.append(_module(name, path, module, target, stable, glibc, loaders, needs_torch))
-        member_rows.append(MemberRow(name, path, f"sha256={draw.randint(1, 6)}", 1000, draw.randint(100, 900)))
+        member_rows.append(
+            MemberRow(name, path, f"sha256={draw.randint(1, 6)}", 1000, draw.randint(100, 900))
+        )
     needed = [row.glibc for row in module_rows if row.glibc]
     known = [row.torch for row in module_rows if row.torch is not None]
     return Rows(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import Answer
+from wheelfuse.surveying.answer import SurveyAnswer
 
 FORMATS = ("text", "json", "csv", "html")
 
 
-def answer_as(name: str, answer: Answer, *, width: int = 100, color: bool = False, plain: bool = False) -> str:
+def answer_as(
+    name: str, answer: SurveyAnswer, *, width: int = 100, color: bool = False, plain: bool = False
+) -> str:
     """The answer in one of the `FORMATS`. CSV is that of its first table."""
     if name == "json":
         from wheelfuse.report.survey_json import answer_to_json

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from wheelfuse.report.document import dumped
-from wheelfuse.surveying.answer import Answer, Table
+from wheelfuse.surveying.answer import SurveyAnswer, Table
 
 ANSWER = "survey-answer"
 """What the documents are called: ``wheelfuse/survey-answer/1``."""
 
 
-def answer_to_json(answer: Answer) -> str:
+def answer_to_json(answer: SurveyAnswer) -> str:
     """What ``wheelfuse survey ask --format json`` prints."""
     return dumped(
         {
@@ -34,7 +34,8 @@ def _table(table: Table) -> dict[str, Any]:
         "name": table.name,
         "title": table.title,
         "columns": [
-            {"name": column.name, "title": column.title, "kind": column.kind.value} for column in table.columns
+            {"name": column.name, "title": column.title, "kind": column.kind.value}
+            for column in table.columns
         ],
         "total": table.total,
         "rows": [dict(zip(names, row, strict=True)) for row in table.rows],

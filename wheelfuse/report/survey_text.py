@@ -10,7 +10,7 @@ from rich.text import Text
 from wheelfuse.escape import printable
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.survey_parts import MOST_LISTED, is_number, left_out, shown
-from wheelfuse.surveying.answer import Answer, Column, Kind, Table
+from wheelfuse.surveying.answer import Column, Kind, SurveyAnswer, Table
 
 MOST = 20
 """How many rows of a table are shown if nobody says how many."""
@@ -20,7 +20,7 @@ _LEAST = 30
 """Columns of the terminal that the last column of texts needs beside the others, to be wrapped there."""
 
 
-def answer_text(answer: Answer, *, width: int = 80, color: bool = False) -> str:
+def answer_text(answer: SurveyAnswer, *, width: int = 80, color: bool = False) -> str:
     """The answer, its tables below each other; rows that do not fit into a line have a paragraph each."""
     lines = [Text(line, "bold") for line in _wrapped(printable(answer.sentence), width)]
     for table in answer.tables:
@@ -29,11 +29,13 @@ def answer_text(answer: Answer, *, width: int = 80, color: bool = False) -> str:
             lines += _table(table, width)
         if more := left_out(table):
             lines.append(Text(f"{more}: --top 0 shows all", "dim"))
-    lines += (Text(line) for note in answer.notes for line in ("", *_wrapped(f"note: {printable(note)}", width)))
+    lines += (
+        Text(line) for note in answer.notes for line in ("", *_wrapped(f"note: {printable(note)}", width))
+    )
     return rendered(lines, color)
 
 
-def answer_plain(answer: Answer) -> str:
+def answer_plain(answer: SurveyAnswer) -> str:
     """The same in words alone, a row in a line."""
     lines = [printable(answer.sentence)]
     for table in answer.tables:
@@ -49,10 +51,17 @@ def answer_plain(answer: Answer) -> str:
 
 def _table(table: Table, width: int) -> Iterator[Text]:
     """All in a line if there is room; else lists below the rest, and then the longest of what is left."""
-    at = [number for number in range(len(table.columns)) if any(map(_there, (row[number] for row in table.rows)))]
+    at = [
+        number
+        for number in range(len(table.columns))
+        if any(map(_there, (row[number] for row in table.rows)))
+    ]
     columns = [table.columns[number] for number in at]
     rows = [[shown(row[number], table.columns[number], MOST_LISTED) for number in at] for row in table.rows]
-    wide = {n: max(len(cell) for cell in (column.title, *(row[n] for row in rows))) for n, column in enumerate(columns)}
+    wide = {
+        n: max(len(cell) for cell in (column.title, *(row[n] for row in rows)))
+        for n, column in enumerate(columns)
+    }
     if not _fits(wide, columns, width):
         wide = {n: size for n, size in wide.items() if not n or columns[n].kind is not Kind.LIST}
     while len(wide) > 1 and not _fits(wide, columns, width):
@@ -86,7 +95,9 @@ def _lines(
                 yield from (Text(f"    {first}"), *(Text(f"      {line}") for line in rest))
 
 
-def _beside(row: Sequence[str], columns: Sequence[Column], wide: Mapping[int, int], width: int) -> Iterator[str]:
+def _beside(
+    row: Sequence[str], columns: Sequence[Column], wide: Mapping[int, int], width: int
+) -> Iterator[str]:
     """Cells beside each other, of which the last goes on below itself."""
     *others, final = (
         f"{row[n]:>{size}}" if is_number(columns[n]) else f"{row[n]:<{size}}" for n, size in wide.items()

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from wheelfuse.errors import UsageError
+from wheelfuse.suggest import meant
+
 Cell = str | int | float | bool | tuple[str, ...] | None
 
 
@@ -60,7 +63,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SurveyAnswer:
     """The answer to a question: one sentence that says it, tables that show it, and what else should be known.
 
     Names in it are as the wheels have them, and may hold anything: whoever shows them escapes them.
@@ -73,7 +76,20 @@ class Answer:
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
 
-    def cut(self, most: int) -> Answer:
+    def only(self, name: str) -> SurveyAnswer:
+        """The same with one of its tables.
+
+        Raises:
+            UsageError: it has no table of this name.
+        """
+        found = tuple(table for table in self.tables if table.name == name)
+        if not found:
+            names = [table.name for table in self.tables]
+            what = f"{self.question} has no table {name}, only {', '.join(names)}{meant(name, names)}"
+            raise UsageError(what)
+        return replace(self, tables=found)
+
+    def cut(self, most: int) -> SurveyAnswer:
         """The same with so many rows of each table at most; all for 0."""
         return replace(self, tables=tuple(table.cut(most) for table in self.tables))
 

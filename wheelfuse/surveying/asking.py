@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from wheelfuse.surveying.answer import Answer
+from wheelfuse.surveying.answer import SurveyAnswer
 from wheelfuse.surveying.database import opened
 from wheelfuse.surveying.questions import Asked, checked, find
 
@@ -14,8 +14,12 @@ StrPath = str | os.PathLike[str]
 
 
 def ask(
-    directory: StrPath, question: str, *arguments: str, exports: Iterable[StrPath] | StrPath = (), top: int = 0
-) -> Answer:
+    directory: StrPath,
+    question: str,
+    *arguments: str,
+    exports: Iterable[StrPath] | StrPath = (),
+    top: int = 0,
+) -> SurveyAnswer:
     """Ask the survey in *directory* one of the ready questions, such as ``"breaks-on", "cp315"``.
 
     *exports* are files that hold what a CPython, or torch, exports: its shared objects, or lists with a symbol in a

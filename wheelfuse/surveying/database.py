@@ -96,14 +96,17 @@ def opened(directory: Path) -> Iterator[Database]:
     try:
         import duckdb
     except ImportError as error:
-        raise UsageError(
-            Problem("questions need DuckDB", todo="pip install 'wheelfuse[survey]'")
-        ) from error
+        raise UsageError(Problem("questions need DuckDB", todo="pip install 'wheelfuse[survey]'")) from error
     if not (directory / SETTINGS).is_file():
         what = "no survey is there" if directory.exists() else "no such directory"
-        raise UsageError(Problem(what, str(directory), todo=f"wheelfuse survey LOCATION -o {directory} makes one."))
+        raise UsageError(
+            Problem(what, str(directory), todo=f"wheelfuse survey LOCATION -o {directory} makes one.")
+        )
     directory = directory.resolve()
-    with tempfile.TemporaryDirectory(prefix="wheelfuse-ask-") as spill, duckdb.connect(":memory:") as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="wheelfuse-ask-") as spill,
+        duckdb.connect(":memory:") as connection,
+    ):
         settings = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -120,7 +123,9 @@ def opened(directory: Path) -> Iterator[Database]:
             yield Database(connection)
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
             what = f"cannot be read: {str(error).splitlines()[0]}"
-            raise InvalidInput(Problem(what, str(directory), todo="Survey into another directory.")) from error
+            raise InvalidInput(
+                Problem(what, str(directory), todo="Survey into another directory.")
+            ) from error
 
 
 def parts(directory: Path, table: str) -> list[Path]:
@@ -133,7 +138,11 @@ def _view(connection: Any, directory: Path, table: str) -> None:
     files = [_GLOB.sub(r"[\1]", str(path)) for path in parts(directory, table)]
     listed = ", ".join(column.name for column in columns(table))
     nothing = ", ".join(f"NULL::{SQL[column.kind]} AS {column.name}" for column in columns(table))
-    source = f"read_parquet({_literal(files)}, union_by_name = true)" if files else f"(SELECT {nothing} WHERE false)"
+    source = (
+        f"read_parquet({_literal(files)}, union_by_name = true)"
+        if files
+        else f"(SELECT {nothing} WHERE false)"
+    )
     connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}")
 
 
@@ -151,4 +160,10 @@ def _plain(values: Iterable[object]) -> list[object]:
 
 
 def _value(value: object) -> object:
-    return sorted(value) if isinstance(value, (set, frozenset)) else list(value) if isinstance(value, tuple) else value
+    return (
+        sorted(value)
+        if isinstance(value, (set, frozenset))
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+    )

@@ -33,7 +33,9 @@ def _read(path: Path) -> frozenset[str]:
     except OSError as error:
         raise InvalidInput(Problem(f"cannot be read: {error.strerror}", str(path))) from error
     if not found:
-        todo = "Give the library (libpython3.so says nothing, libpython3.16.so does), or a list of its symbols."
+        todo = (
+            "Give the library (libpython3.so says nothing, libpython3.16.so does), or a list of its symbols."
+        )
         raise InvalidInput(Problem("exports no symbol", str(path), todo=todo))
     return found
 

@@ -58,7 +58,9 @@ def keep_loaded(database: Database, target: Target) -> None:
         "minor": "BIGINT",
     }
     database.keep("tagged", columns, [(*row, *_verdict(*row, target)) for row in tags])
-    stable = [(str(one), abi) for one in {*ALL_TARGETS, target} for abi in ("abi3", "abi3t") if _loads(one, abi)]
+    stable = [
+        (str(one), abi) for one in {*ALL_TARGETS, target} for abi in ("abi3", "abi3t") if _loads(one, abi)
+    ]
     database.keep("stable", {"cpython": "VARCHAR", "abi": "VARCHAR"}, stable)
     database.make("considered", _CONSIDERED, str(target))
     database.make("loaded", _LOADED)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from wheelfuse import __version__
 from wheelfuse.report.page.render import asset, environment, policy
 from wheelfuse.report.survey_parts import MOST_LISTED, is_number, left_out, shown
-from wheelfuse.surveying.answer import Answer, Cell, Column, Kind, Table
+from wheelfuse.surveying.answer import Cell, Column, Kind, SurveyAnswer, Table
 
 MOST_ROWS = 1000
 """How many rows of a table are on the page."""
@@ -42,7 +42,7 @@ class Drawing:
     key: tuple[tuple[str, str], ...]
 
 
-def answer_page(answer: Answer) -> str:
+def answer_page(answer: SurveyAnswer) -> str:
     """The answer as one HTML document, which ends with a line break."""
     style, script = asset("style.css"), asset("script.js")
     text = environment().get_template("survey.html.j2").render(
@@ -75,7 +75,11 @@ def drawing(table: Table) -> Drawing | None:
     rows = zip(labels, zip(*numbers, strict=True), sums, strict=True)
     drawn = [row for row in rows if row[2]][: len(sums) if _is_scale(table) else MOST_BARS]
     bars = tuple(
-        Bar(" ".join(str(part) for part in label if part), _told(row, columns), tuple(_parts(row, columns, longest)))
+        Bar(
+            " ".join(str(part) for part in label if part),
+            _told(row, columns),
+            tuple(_parts(row, columns, longest)),
+        )
         for label, row, _ in drawn
     )
     what = ", ".join(column.title for column in columns)
@@ -98,7 +102,9 @@ def _told(row: tuple[int | float, ...], columns: list[Column]) -> str:
     if len(row) == 1:
         return shown(row[0], columns[0])
     total: Cell = sum(row)
-    listed = ", ".join(f"{shown(value, column)} {column.title}" for value, column in zip(row, columns, strict=True))
+    listed = ", ".join(
+        f"{shown(value, column)} {column.title}" for value, column in zip(row, columns, strict=True)
+    )
     return listed if columns[0].kind is not Kind.BYTES else f"{listed} of {shown(total, columns[0])}"
 
 

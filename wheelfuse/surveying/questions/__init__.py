@@ -1,5 +1,5 @@
 """The questions, one module each. A module has a docstring (the explanation that ``--explain`` prints), a
-``QUESTION``, and ``answer(database: Database, asked: Asked) -> Answer``. A module dropped in here is found by itself.
+``QUESTION``, and ``answer(database: Database, asked: Asked) -> SurveyAnswer``. A module dropped in here is found by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.suggest import meant
-from wheelfuse.surveying.answer import Answer
+from wheelfuse.surveying.answer import SurveyAnswer
 from wheelfuse.surveying.database import Database
 
 
@@ -48,7 +48,7 @@ class Entry:
 
     question: Question
     explanation: str
-    answer: Callable[[Database, Asked], Answer]
+    answer: Callable[[Database, Asked], SurveyAnswer]
 
 
 @cache

@@ -14,7 +14,7 @@ with Py_LIMITED_API is the proof; `wheelfuse audit --road-to-abi3` shows the roa
 from __future__ import annotations
 
 from wheelfuse.abi.limited_api import lowest_limited_api
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, size, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, size, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 
@@ -47,7 +47,7 @@ FROM in_the_way JOIN looked_at USING (id) JOIN modules USING (id, path) GROUP BY
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     database.make("looked_at", _LOOKED_AT)
     names = [row[0] for row in database.rows(_ASKED)]
     limited = [(name, lowest_limited_api([name])) for name in names]
@@ -68,7 +68,7 @@ def answer(database: Database, asked: Asked) -> Answer:
     ]
     blocked.sort(key=lambda row: (row[4], row[0], row[1]))
     told = f"{len(passing):,} of {count(len(releases), 'release')} with modules for single CPythons would pass as abi3"
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "Candidates for abi3",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from wheelfuse.abi import cpython
 from wheelfuse.errors import Problem, UsageError
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.exported import read_exports
 from wheelfuse.surveying.loaded import keep_loaded
@@ -52,7 +52,7 @@ ORDER BY count(DISTINCT project) DESC, count(DISTINCT id) DESC, symbol
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     target = _target(asked.arguments[0])
     exports = _exports(target, asked)
     keep_loaded(database, target)
@@ -65,7 +65,7 @@ def answer(database: Database, asked: Asked) -> Answer:
     broken = [row for row in wheels if row[3] == "yes"]
     waiting = {row[:2] for row in wheels if row[3] == "no"}
     told = [(*row[:4], *_told(row[0], exports), row[4]) for row in symbols]
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         f"What breaks on CPython {target.python_name}",
@@ -122,7 +122,9 @@ def _sentence(target: Target, installed: int, broken: int, waiting: int, symbols
     name = f"CPython {target.python_name}"
     if not symbols:
         return f"None of the {count(installed, 'wheel')} that {name} would install asks for a symbol that it lacks."
-    found = f"{broken:,} of {count(installed, 'wheel')} that {name} would install ask for symbols that it lacks"
+    found = (
+        f"{broken:,} of {count(installed, 'wheel')} that {name} would install ask for symbols that it lacks"
+    )
     if waiting:
         need = "needs" if waiting == 1 else "need"
         found += f"; {count(waiting, 'other release')} {need} a change before wheels are built for it"

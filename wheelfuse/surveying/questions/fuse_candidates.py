@@ -13,7 +13,7 @@ differ, bytecode and metadata. Sources that only some wheels have are among them
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, size, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, size, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 from wheelfuse.target import Target
@@ -69,7 +69,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     tags = database.rows("SELECT DISTINCT platform_tags FROM wheels WHERE status = 'read'")
     platforms = [(row[0], name) for row in tags if (name := platform_of(row[0]))]
     database.keep("platforms", {"platform_tags": "VARCHAR[]", "platform": "VARCHAR"}, platforms)
@@ -87,7 +87,7 @@ def answer(database: Database, asked: Asked) -> Answer:
         if rows
         else "No release would become smaller."
     )
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "Candidates for one fused wheel",

@@ -8,7 +8,7 @@ Wheels for musl, and those without shared objects, are not counted.
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 
@@ -35,7 +35,7 @@ FROM wheels WHERE {BELOW} ORDER BY {_NEEDED} DESC, project, version, file
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     distribution = [(row[0], row[1] or 0, row[2] or 0, row[3] or 0) for row in database.rows(_DISTRIBUTION)]
     below = database.rows(_BELOW)
     wheels = sum(row[1] for row in distribution)
@@ -48,7 +48,7 @@ def answer(database: Database, asked: Asked) -> Answer:
             f"{count(wheels, 'wheel')} need glibc, the most demanding {highest[0]}; "
             f"{len(below):,} {claim} to do with less than they need."
         )
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "glibc: needed and claimed",

@@ -7,7 +7,7 @@ of its platform tags has all that its files ask for.
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import Answer, count, several, table, text
+from wheelfuse.surveying.answer import SurveyAnswer, count, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 from wheelfuse.surveying.questions.glibc import BELOW
@@ -22,7 +22,7 @@ ORDER BY len(uncovered) DESC, project, version, file
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     wheels = database.rows(_WHEELS)
     pythons, glibc = sum(bool(row[3]) for row in wheels), sum(row[4] is not None for row in wheels)
     promise = "promises" if len(wheels) == 1 else "promise"
@@ -31,7 +31,7 @@ def answer(database: Database, asked: Asked) -> Answer:
         if len(wheels) == 1
         else f"{count(len(wheels), 'wheel')} {promise} more than they hold"
     )
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "Wheels that promise too much",

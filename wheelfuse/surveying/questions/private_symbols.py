@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from wheelfuse.abi import cpython
 from wheelfuse.abi.limited_api import limited_api_version
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 
@@ -32,18 +32,22 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     found = database.rows(_SYMBOLS)
     wheels, projects = database.one(_COUNTED)
     rows = [(*row[:3], *_told(row[0]), row[3]) for row in found]
     unstable = sum(row[3] == "no" for row in rows)
     use = "uses" if wheels == 1 else "use"
-    told = f"{count(wheels, 'wheel')} of {count(projects, 'project')} {use} {count(len(rows), 'private symbol')}"
-    return Answer(
+    told = (
+        f"{count(wheels, 'wheel')} of {count(projects, 'project')} {use} {count(len(rows), 'private symbol')}"
+    )
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "Private symbols of CPython",
-        f"{told}; {unstable:,} of these are not in the stable ABI." if rows else "No wheel uses a private symbol.",
+        f"{told}; {unstable:,} of these are not in the stable ABI."
+        if rows
+        else "No wheel uses a private symbol.",
         (table("symbols", "Symbols", _COLUMNS, rows, Picture(("symbol",), ("projects",))),),
     )
 

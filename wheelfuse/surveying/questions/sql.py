@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wheelfuse.surveying.answer import Answer, Column, Kind, count, table
+from wheelfuse.surveying.answer import Column, Kind, SurveyAnswer, count, table
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 
@@ -21,12 +21,19 @@ _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "
             "UHUGEINT", "FLOAT", "DOUBLE")  # fmt: skip
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     found = database.asked(asked.arguments[0])
-    columns = [Column(name, name, _kind(kind)) for name, kind in zip(_distinct(found.names), found.types, strict=True)]
+    columns = [
+        Column(name, name, _kind(kind))
+        for name, kind in zip(_distinct(found.names), found.types, strict=True)
+    ]
     rows = [[_boolean(value) for value in row] for row in found.rows]
-    return Answer(
-        QUESTION.name, asked.arguments, "SQL", f"{count(len(rows), 'row')}.", (table("rows", "Rows", columns, rows),)
+    return SurveyAnswer(
+        QUESTION.name,
+        asked.arguments,
+        "SQL",
+        f"{count(len(rows), 'row')}.",
+        (table("rows", "Rows", columns, rows),),
     )
 
 

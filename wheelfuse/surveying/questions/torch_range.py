@@ -16,13 +16,16 @@ from collections.abc import Iterable
 from wheelfuse.abi import torch
 from wheelfuse.errors import Problem, UsageError
 from wheelfuse.suggest import meant
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.exported import read_exports
 from wheelfuse.surveying.questions import Asked, Question
 
 QUESTION = Question(
-    "torch-range", "Which versions of torch each wheel runs with, and what a version lacks.", ("VERSION",), exports=True
+    "torch-range",
+    "Which versions of torch each wheel runs with, and what a version lacks.",
+    ("VERSION",),
+    exports=True,
 )
 _VERSION = re.compile(r"(\d+\.\d+)(?:\.\d+)?(?:\+\w+)?")
 
@@ -43,7 +46,7 @@ ORDER BY count(DISTINCT project) DESC, count(DISTINCT id) DESC, symbol
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     version = _version(asked.arguments[0], known=not asked.exports)
     lacked = _lacked((row[0] for row in database.rows(_ASKED)), version, asked)
     database.keep("lacked", {"symbol": "VARCHAR"}, [(name,) for name in lacked])
@@ -54,7 +57,7 @@ def answer(database: Database, asked: Asked) -> Answer:
     bad = sum(row[3] == "no" for row in rows)
     need = "needs" if len(rows) == 1 else "need"
     told = f"{count(len(rows), 'wheel')} {need} torch; {bad:,} of them cannot run with torch {version}."
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         f"What runs with torch {version}",

@@ -8,7 +8,7 @@ without. A version is the one that the file asks for: `memcpy` of `GLIBC_2.14`.
 from __future__ import annotations
 
 from wheelfuse.glob import is_literal
-from wheelfuse.surveying.answer import Answer, Picture, count, number, several, table, text
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 
@@ -28,14 +28,14 @@ ORDER BY count(DISTINCT id) DESC, symbol, uses.version
 """
 
 
-def answer(database: Database, asked: Asked) -> Answer:
+def answer(database: Database, asked: Asked) -> SurveyAnswer:
     [symbol] = asked.arguments
     database.make("uses", _USES.format("=" if is_literal(symbol) else "GLOB"), symbol)
     wheels, symbols = database.rows(_WHEELS), database.rows(_SYMBOLS)
     projects = {row[0] for row in wheels}
     ask = "asks" if len(wheels) == 1 else "ask"
     found = f"{count(len(wheels), 'wheel')} of {count(len(projects), 'project')} {ask} for {symbol}"
-    return Answer(
+    return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         f"Who uses {symbol}",
