@@ -10,7 +10,6 @@ from wheelfuse.abi import cpython, torch
 from wheelfuse.surveying import parts
 from wheelfuse.surveying.rows import MemberRow, ModuleRow, Rows, SymbolRow, WheelRow
 from wheelfuse.surveying.tables import packed
-from wheelfuse.target import Target
 
 CPYTHONS = ("cp39", "cp311", "cp312", "cp313", "cp313t", "cp314")
 PLATFORMS = (
@@ -183,8 +182,3 @@ def surveyed(directory: Path, wheels: Sequence[Rows]) -> Path:
                 survey.flush()
         survey.flush()
     return directory
-
-
-def targets(rows: WheelRow) -> tuple[Target, ...]:
-    """The single CPython of a wheel."""
-    return tuple(map(Target.parse, rows.abi_tags)) if rows.abi_tags[0].startswith("cp") else ()

@@ -111,7 +111,11 @@ def opened(directory: Path) -> Iterator[Database]:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "temp_directory": spill,
-            "allowed_directories": [str(directory), spill],
+            "allowed_directories": [
+                str(directory),
+                _escaped(directory),
+                spill,
+            ],  # a glob is held against them as well
             "enable_external_access": False,
         }
         for name, value in settings.items():
@@ -135,7 +139,7 @@ def parts(directory: Path, table: str) -> list[Path]:
 
 
 def _view(connection: Any, directory: Path, table: str) -> None:
-    files = [_GLOB.sub(r"[\1]", str(path)) for path in parts(directory, table)]
+    files = [_escaped(path) for path in parts(directory, table)]
     listed = ", ".join(column.name for column in columns(table))
     nothing = ", ".join(f"NULL::{SQL[column.kind]} AS {column.name}" for column in columns(table))
     source = (
@@ -144,6 +148,11 @@ def _view(connection: Any, directory: Path, table: str) -> None:
         else f"(SELECT {nothing} WHERE false)"
     )
     connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}")
+
+
+def _escaped(path: Path) -> str:
+    """The glob that only this path matches."""
+    return _GLOB.sub(r"[\1]", str(path))
 
 
 def _literal(value: object) -> str:

@@ -80,7 +80,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class SurveyAnswer:
+class Answer:
     """What a server answers. *url* is where it was found in the end, with credentials where they still count.
 
     *body* is None if it is longer than what was to be taken of it.
@@ -97,7 +97,7 @@ Take = Callable[[int, Mapping[str, str]], int]
 """How many bytes of a body to take, by status and headers."""
 
 
-def get(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> SurveyAnswer:
+def get(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> Answer:
     """Ask for *url*, as often as is reasonable.
 
     Raises:
@@ -154,11 +154,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _followed(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> SurveyAnswer:
+def _followed(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> Answer:
     """One attempt, which follows redirects."""
     for _ in range(REDIRECTS + 1):
         answer = _asked(url, headers, tally, take)
-        if isinstance(answer, SurveyAnswer):
+        if isinstance(answer, Answer):
             return answer
         try:
             url = joined(url, answer)
@@ -169,7 +169,7 @@ def _followed(url: str, headers: Mapping[str, str], tally: Tally, take: Take) ->
     raise RequestFailed(f"the server redirects more than {REDIRECTS} times")
 
 
-def _asked(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> SurveyAnswer | str:
+def _asked(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> Answer | str:
     """The answer to one request, or where it redirects to."""
     connections = _connections()
     from urllib3.exceptions import HTTPError
@@ -192,7 +192,7 @@ def _asked(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> Su
             _body(response, _PIECE)
             raise _refused(response)
         most = take(response.status, response.headers)
-        return SurveyAnswer(url, response.status, response.headers, _body(response, most))
+        return Answer(url, response.status, response.headers, _body(response, most))
     except (HTTPError, ValueError) as error:
         raise _failure(error) from error
     finally:

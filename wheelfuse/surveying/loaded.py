@@ -57,7 +57,7 @@ def keep_loaded(database: Database, target: Target) -> None:
         "newest": "VARCHAR",
         "minor": "BIGINT",
     }
-    database.keep("tagged", columns, [(*row, *_verdict(*row, target)) for row in tags])
+    database.keep("tagged", columns, [(*row, *_verdict(row[0], row[1], row[2], target)) for row in tags])
     stable = [
         (str(one), abi) for one in {*ALL_TARGETS, target} for abi in ("abi3", "abi3t") if _loads(one, abi)
     ]

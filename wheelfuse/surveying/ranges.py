@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from wheelfuse import content
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying import http
-from wheelfuse.surveying.http import SurveyAnswer, RequestFailed, Tally
+from wheelfuse.surveying.http import Answer, RequestFailed, Tally
 from wheelfuse.surveying.rows import Remote
 
 TAIL = 256 << 10
@@ -187,7 +187,7 @@ class _Web(Source):
         if unless and self.identity == unless:
             raise Unchanged(tally)
 
-    def _first(self, answer: SurveyAnswer) -> None:
+    def _first(self, answer: Answer) -> None:
         """What the answer tells of the file, and its end."""
         if answer.status == 304:
             raise Unchanged(self._tally)
@@ -231,7 +231,7 @@ class _Web(Source):
             raise self._wrong(f"the server sent bytes {first}-{last}, and was asked for {start}-{end - 1}")
         return self._body(answer, end - start)
 
-    def _check(self, answer: SurveyAnswer) -> None:
+    def _check(self, answer: Answer) -> None:
         """Whether it is of the file that the first answer was of."""
         found = _validator(answer.headers)
         if self._validator is None:
@@ -240,7 +240,7 @@ class _Web(Source):
         elif answer.status == 416 or found != self._validator:
             raise self._changed()
 
-    def _all(self, answer: SurveyAnswer) -> bytes:
+    def _all(self, answer: Answer) -> bytes:
         """The whole file, from a server that does not know ranges."""
         if answer.body is None:
             what = f"the server does not know ranges, and the file has more than {WHOLE >> 20} MiB"
@@ -250,7 +250,7 @@ class _Web(Source):
         self._tail = answer.body
         return answer.body
 
-    def _asked(self, headers: Mapping[str, str], take: http.Take) -> SurveyAnswer:
+    def _asked(self, headers: Mapping[str, str], take: http.Take) -> Answer:
         try:
             answer = http.get(self.remote.address, headers, self._tally, take)
         except RequestFailed as error:
@@ -261,7 +261,7 @@ class _Web(Source):
             )
         return answer
 
-    def _content_range(self, answer: SurveyAnswer) -> tuple[int, int, int | None]:
+    def _content_range(self, answer: Answer) -> tuple[int, int, int | None]:
         """First and last byte of an answer, and the size of the file if it says that."""
         found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         if not found:
@@ -269,7 +269,7 @@ class _Web(Source):
         first, last, size = found.groups()
         return int(first), int(last), None if size == "*" else int(size)
 
-    def _body(self, answer: SurveyAnswer, length: int) -> bytes:
+    def _body(self, answer: Answer, length: int) -> bytes:
         if answer.body is None or len(answer.body) != length:
             raise self._wrong(f"the server sent another number of bytes than the {length} that it announced")
         return answer.body

@@ -1,5 +1,6 @@
 """The questions, one module each. A module has a docstring (the explanation that ``--explain`` prints), a
-``QUESTION``, and ``answer(database: Database, asked: Asked) -> SurveyAnswer``. A module dropped in here is found by itself.
+``QUESTION``, and ``answer(database: Database, asked: Asked) -> SurveyAnswer``. A module dropped in here is found by
+itself.
 """
 
 from __future__ import annotations
