@@ -50,7 +50,7 @@ def _release(draw: random.Random, number: int) -> Iterable[Rows]:
     tags = {
         "abi3": [("cp39", "abi3")], "pure": [("py3", "none")], "plain": [("py3", "none")],
     }.get(kind) or [(tag.rstrip("t"), tag) for tag in sorted(draw.sample(CPYTHONS, draw.randint(1, 5)))]  # fmt: skip
-    for platform in draw.sample(PLATFORMS, draw.randint(1, 2)):
+    for platform in draw.sample(PLATFORMS, 1 if kind == "pure" else draw.randint(1, 2)):
         for python, abi in tags:
             yield _wheel(
                 draw, project, version, python, abi, ("any",) if kind == "pure" else platform, limited
@@ -137,6 +137,7 @@ def _symbols(draw: random.Random, name: str, path: str, limited: bool) -> Iterab
 def _members(draw: random.Random, name: str, project: str, version: str, abi: str) -> Iterable[MemberRow]:
     info = f"{project.replace('-', '_')}-{version}.dist-info"
     yield MemberRow(name, f"{info}/METADATA", f"sha256={abi}", 500, draw.randint(200, 300))
+    yield MemberRow(name, f"{info}/sboms/a.json", f"sha256={draw.choice('ab')}", 70, 60)
     yield MemberRow(name, f"{info}/RECORD", None, 500, draw.randint(200, 300))
     yield MemberRow(name, "pkg/__init__.py", f"sha256={draw.choice('ab')}", 50, 40)
     yield MemberRow(name, f"pkg/__pycache__/__init__.cpython-{abi}.pyc", f"sha256={abi}", 50, 40)

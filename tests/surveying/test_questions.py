@@ -269,7 +269,12 @@ def test_private_symbols(survey: Path) -> None:
     assert {symbol: (some, many) for symbol, some, many, _ in told} == {
         symbol: (len(projects[symbol]), len(wheels[symbol])) for symbol in projects
     }
-    assert [some for _, some, _, _ in told] == sorted((some for _, some, _, _ in told), reverse=True)
+    order = [(stable == "yes", -some) for stable, some in found(answer, "symbols", "stable", "projects")]
+    assert order == sorted(order)
+    stable = dict(found(answer, "symbols", "symbol", "stable"))
+    assert {symbol for symbol in stable if lowest_limited_api([symbol])} == {
+        symbol for symbol, said in stable.items() if said == "yes"
+    }
     for symbol, _, _, missing in told:
         assert set(missing) == {
             str(one) for one in cpython.table().columns if symbol not in cpython.exports(one)
@@ -419,7 +424,8 @@ def fused_size(wheels: Sequence[Rows]) -> int:
     once: dict[tuple[str, str], int] = {}
     for rows in wheels:
         for member in rows.members:
-            key = (member.path, "" if ".dist-info/" in member.path else member.digest or "")
+            united = ".dist-info/" in member.path and ".dist-info/sboms/" not in member.path
+            key = (member.path, "" if united else member.digest or "")
             once[key] = max(once.get(key, 0), member.packed)
     return 22 + sum(packed + 76 + 2 * len(path) for (path, _), packed in once.items())
 

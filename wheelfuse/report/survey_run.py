@@ -17,12 +17,17 @@ from wheelfuse.surveying.report import SurveyReport
 _REASONS, _WORST = 5, 3
 """How many reasons of failures, and how many of the wheels of which most was fetched, are told."""
 
+_MUCH = 1 << 20
+"""Bytes of a wheel from which on it is worth telling that they were fetched; a small one comes as a whole."""
+
 
 def run_text(report: SurveyReport, *, width: int = 80, color: bool = False) -> str:
     """How many were read, what was fetched for it, why others failed, and what to ask next."""
     lines = [Text(line, "bold") for line in textwrap.wrap(_head(report), width)]
     lines += map(Text, _wrapped(_fetched(report), width))
-    lines += (Text(line) for one in _worst(report) for line in _wrapped(f"  {one}", width, 4))
+    if worst := list(_worst(report)):
+        lines.append(Text("most of:"))
+        lines += (Text(line) for one in worst for line in _wrapped(f"  {one}", width, 4))
     if report.failed:
         lines += (Text(), Text("Why wheels failed", "red"))
         lines += (Text(line) for reason in _reasons(report) for line in _wrapped(f"  {reason}", width, 4))
@@ -68,7 +73,7 @@ def _fetched(report: SurveyReport) -> str:
 def _worst(report: SurveyReport) -> Iterator[str]:
     """Only those of which more than little was read."""
     for one in report.worst[:_WORST]:
-        if one.size:
+        if one.fetched >= _MUCH and one.size:
             yield f"{human_size(one.fetched)} of {human_size(one.size)}: {printable(one.file)}"
 
 

@@ -122,13 +122,12 @@ def _sentence(target: Target, installed: int, broken: int, waiting: int, symbols
     name = f"CPython {target.python_name}"
     if not symbols:
         return f"None of the {count(installed, 'wheel')} that {name} would install asks for a symbol that it lacks."
-    found = (
-        f"{broken:,} of {count(installed, 'wheel')} that {name} would install ask for symbols that it lacks"
-    )
+    asks = "asks" if broken == 1 else "ask"
+    found = f"{broken:,} of {count(installed, 'wheel')} that {name} would install {asks} for symbols that it lacks"
     if waiting:
         need = "needs" if waiting == 1 else "need"
         found += f"; {count(waiting, 'other release')} {need} a change before wheels are built for it"
-    return f"{found}. Most are to blame on {', '.join(symbols[:3])}."
+    return f"{found}. Most to blame: {', '.join(symbols[:3])}."
 
 
 def _notes(symbols: list[tuple[object, ...]], failed: int) -> list[str]:
@@ -140,5 +139,5 @@ def _notes(symbols: list[tuple[object, ...]], failed: int) -> list[str]:
         found = f"{count(len(unknown), 'symbol')} {had} in no known CPython ({shown})"
         notes.append(f"{found}: another package may bring what is missing")
     if failed:
-        notes.append(f"{count(failed, 'wheel')} could not be read, and are not counted")
+        notes.append(f"not counted: {count(failed, 'wheel')} that could not be read")
     return notes

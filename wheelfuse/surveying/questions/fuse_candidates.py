@@ -2,7 +2,7 @@
 
 A candidate has two wheels or more, each for one CPython, of one project, version and platform (machine and C library).
 `fused` is estimated from the members: what has the same path and digest in several wheels is counted once, with its
-bytes as they are packed there; metadata is counted once, and each entry of the zip file has its headers. What
+bytes as they are packed there; metadata is counted once, but for SBOMs that differ, and each entry of the zip file has its headers. What
 `--share-device-code` would save further is not in it. `saved` is what the index no longer keeps; `growth` is how many
 bytes more one user downloads than the `largest` of the wheels has.
 
@@ -37,14 +37,14 @@ SELECT row_number() OVER (ORDER BY project, version, build, platform) AS number,
 FROM single GROUP BY project, version, build, platform HAVING count(*) > 1
 """
 _FILES = r"""
-SELECT number, id, path, coalesce(digest, '') AS digest, packed, regexp_matches(path, '^[^/]+\.dist-info/') AS info
+SELECT number, id, path, coalesce(digest, '') AS digest, packed, regexp_matches(path, '^[^/]+\.dist-info/') AS info, contains(path, '.dist-info/sboms/') AS sbom
 FROM members JOIN single USING (id) JOIN groups
 ON groups.project = single.project AND groups.version = single.version AND groups.platform = single.platform
 AND groups.build IS NOT DISTINCT FROM single.build
 """
 _FUSED = """
 SELECT number, sum(packed + ? + 2 * strlen(path)) + ? AS fused FROM (
-    SELECT number, path, max(packed) AS packed FROM files GROUP BY number, path, CASE WHEN info THEN '' ELSE digest END
+    SELECT number, path, max(packed) AS packed FROM files GROUP BY number, path, CASE WHEN info AND NOT sbom THEN '' ELSE digest END
 ) GROUP BY number
 """
 _DECISIONS = r"""
@@ -82,7 +82,7 @@ def answer(database: Database, asked: Asked) -> SurveyAnswer:
     wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
     free = sum(not row[10] for row in rows)
     told = (
-        f"{count(wheels, 'wheel')} could be {len(rows):,}: {saved / 1e6:,.1f} of {now / 1e6:,.1f} MB less, "
+        f"{count(wheels, 'wheel')} could be {len(rows):,}: {amount(saved)} of {amount(now)} less, "
         f"{100 * saved / now:.0f}%; {free:,} of them without a decision of yours."
         if rows
         else "No release would become smaller."

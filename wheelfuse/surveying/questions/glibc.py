@@ -43,9 +43,10 @@ def answer(database: Database, asked: Asked) -> SurveyAnswer:
         told = "No wheel needs glibc."
     else:
         highest = next(row for row in reversed(distribution) if row[1])
+        need = "needs" if wheels == 1 else "need"
         claim = "claims" if len(below) == 1 else "claim"
         told = (
-            f"{count(wheels, 'wheel')} need glibc, the most demanding {highest[0]}; "
+            f"{count(wheels, 'wheel')} {need} glibc, the most demanding {highest[0]}; "
             f"{len(below):,} {claim} to do with less than they need."
         )
     return SurveyAnswer(

@@ -1,9 +1,9 @@
 """Which private symbols of CPython are used most.
 
 Private are those that begin with an underscore: CPython may take them away with any release, also a micro release.
-They come first that most projects use. `missing from` are the CPythons of the table that lack the symbol already,
+Those come first that most projects use. `missing from` are the CPythons of the table that lack the symbol already,
 `instead` is the public one that does its work in later ones. `stable` says that the symbol is in the stable ABI, since
-macros of the limited API call it: such a one stays, although it looks private.
+macros of the limited API call it: such a one stays, although it looks private, and comes after the others.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def answer(database: Database, asked: Asked) -> SurveyAnswer:
     found = database.rows(_SYMBOLS)
     wheels, projects = database.one(_COUNTED)
     rows = [(*row[:3], *_told(row[0]), row[3]) for row in found]
+    rows.sort(key=lambda row: row[3] == "yes")
     unstable = sum(row[3] == "no" for row in rows)
     use = "uses" if wheels == 1 else "use"
     told = (
