@@ -2,9 +2,9 @@
 
 A candidate has two wheels or more, each for one CPython, of one project, version and platform (machine and C library).
 `fused` is estimated from the members: what has the same path and digest in several wheels is counted once, with its
-bytes as they are packed there; metadata is counted once, but for SBOMs that differ, and each entry of the zip file has its headers. What
-`--share-device-code` would save further is not in it. `saved` is what the index no longer keeps; `growth` is how many
-bytes more one user downloads than the `largest` of the wheels has.
+bytes as they are packed there; metadata is counted once, but for SBOMs that differ; and each entry of the zip file has
+its headers. What `--share-device-code` would save further is not in it, nor what merge itself adds, some KB. `saved` is
+what the index no longer keeps; `growth` is how many bytes more one user downloads than the `largest` of the wheels has.
 
 Files that need a decision of yours (`--resolve`) are counted as well: those that differ under one path, or that only
 some of the wheels have, and that merge settles by no rule of its own, as it does shared objects, Python sources that
@@ -13,7 +13,17 @@ differ, bytecode and metadata. Sources that only some wheels have are among them
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, size, table, text
+from wheelfuse.surveying.answer import (
+    Picture,
+    SurveyAnswer,
+    amount,
+    count,
+    number,
+    several,
+    size,
+    table,
+    text,
+)
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 from wheelfuse.target import Target
@@ -37,14 +47,17 @@ SELECT row_number() OVER (ORDER BY project, version, build, platform) AS number,
 FROM single GROUP BY project, version, build, platform HAVING count(*) > 1
 """
 _FILES = r"""
-SELECT number, id, path, coalesce(digest, '') AS digest, packed, regexp_matches(path, '^[^/]+\.dist-info/') AS info, contains(path, '.dist-info/sboms/') AS sbom
+SELECT number, id, path, coalesce(digest, '') AS digest, packed,
+    regexp_matches(path, '^[^/]+\.dist-info/') AS info,
+    contains(path, '.dist-info/sboms/') AS sbom
 FROM members JOIN single USING (id) JOIN groups
 ON groups.project = single.project AND groups.version = single.version AND groups.platform = single.platform
 AND groups.build IS NOT DISTINCT FROM single.build
 """
 _FUSED = """
 SELECT number, sum(packed + ? + 2 * strlen(path)) + ? AS fused FROM (
-    SELECT number, path, max(packed) AS packed FROM files GROUP BY number, path, CASE WHEN info AND NOT sbom THEN '' ELSE digest END
+    SELECT number, path, max(packed) AS packed FROM files
+    GROUP BY number, path, CASE WHEN info AND NOT sbom THEN '' ELSE digest END
 ) GROUP BY number
 """
 _DECISIONS = r"""
