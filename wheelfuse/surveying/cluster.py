@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -171,20 +172,21 @@ class _Tasks(Generic[T, R]):
         for number, _, future in lost:
             self._begun.pop(number, None)
             future.cancel()
-        self._restart(sorted(set(late.values())))
+        for worker in set(late.values()):  # meanwhile the others go on
+            threading.Thread(target=self._restart, args=(worker,), daemon=True).start()
         for _, item, _ in lost:
             yield item, _Lost(f"not read within {self._deadline:g} s")
 
     def _is_done(self, number: int) -> bool:
         return number not in self._in_flight or self._in_flight[number][1].done()
 
-    def _restart(self, workers: list[str]) -> None:
+    def _restart(self, worker: str) -> None:
         try:
-            self._client.restart_workers(workers, timeout=_RESTART, raise_for_error=False)
+            self._client.restart_workers([worker], timeout=_RESTART, raise_for_error=False)
         except ValueError:  # it has no nanny
-            self._tell(f"A task hangs in {', '.join(workers)}, which cannot be restarted, since it has no nanny.")
-        except (OSError, TimeoutError) as error:
-            raise self._gone() from error
+            self._tell(f"A task hangs in {worker}, which cannot be restarted, since it has no nanny.")
+        except (OSError, TimeoutError, RuntimeError, CancelledError, asyncio.CancelledError):
+            pass  # if that is the end of the scheduler, the next call tells
 
     def _note(self, event: tuple[float, Any]) -> None:
         _, (number, worker) = event
