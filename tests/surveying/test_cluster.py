@@ -108,9 +108,9 @@ def test_workers_of_another_version_are_told(local: LocalCluster, monkeypatch: p
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_ANSWER", 1.0)
-    with pytest.raises(JobFailed, match="no scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(JobFailed, match=r"no scheduler answers at tcp://127.0.0.1:9"):
         list(run(do, [("do", 1)], "tcp://127.0.0.1:9", LONG, told_nothing))
-    with pytest.raises(UsageError, match="--scheduler nonsense://x"):
+    with pytest.raises(UsageError, match=r"--scheduler nonsense://x"):
         list(run(do, [("do", 1)], "nonsense://x", LONG, told_nothing))
 
 
@@ -128,5 +128,5 @@ def test_a_scheduler_that_goes_away_is_an_error() -> None:
         results = run(do, [("slow", n) for n in range(1000)], made.scheduler_address, LONG, told_nothing)
         next(results)
         threading.Thread(target=made.close).start()
-        with pytest.raises(JobFailed, match="is gone"):
+        with pytest.raises(JobFailed, match=r"is gone"):
             list(results)

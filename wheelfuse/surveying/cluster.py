@@ -104,9 +104,12 @@ class _Tasks(Generic[T, R]):
             number = self._count
             future = self._client.submit(self._function, number, item, key=(self._name, number), pure=False)
             self._in_flight[number] = item, future
-            future.add_done_callback(lambda _: self._ended.put(number))
+            future.add_done_callback(partial(self._end, number))
             return True
         return False
+
+    def _end(self, number: int, _: Future[R]) -> None:
+        self._ended.put(number)
 
     def _finished(self, timeout: float) -> list[int]:
         """The tasks that ended, at most as many as are fetched at once; none if none does for so long."""
