@@ -21,7 +21,7 @@ from wheelfuse.surveying.cluster import run
 from wheelfuse.surveying.pool import Unanswered
 
 LONG = 100.0
-SETTINGS = {"distributed.scheduler.worker-ttl": "5s"}
+SETTINGS = {"distributed.scheduler.worker-ttl": "5s", "distributed.deploy.lost-worker-timeout": "1h"}
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.injection import counted
+from tests.faults.injection import counted, patched
 from tests.faults.soundness import hidden, snapshot
 from tests.surveying.surveyed import expected, rows, stored
 from wheelfuse.errors import InvalidInput, UsageError
@@ -114,6 +113,15 @@ def test_two_runs_do_not_meet(tmp_path: Path) -> None:
     add(tmp_path / "s", wheels(0, 1))
 
 
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two parts of three wheels each, and a disk that is quick."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    add(tmp_path / "made", wheels(0, 3))
+    add(tmp_path / "made", wheels(3, 6), resume=True)
+    return tmp_path / "made"
+
+
 def beginning(directory: Path) -> None:
     add(directory, wheels(0, 3))
 
@@ -125,12 +133,6 @@ def adding(directory: Path) -> None:
 def replacing(directory: Path) -> None:
     with opened(directory, resume=True) as there:
         replace(there, wheels(1, 5, "2"))
-
-
-def made(directory: Path) -> None:
-    """Two parts of three wheels each."""
-    add(directory, wheels(0, 3))
-    add(directory, wheels(3, 6), resume=True)
 
 
 ENDS: dict[Callable[[Path], None], tuple[bool, list[Rows]]] = {
@@ -170,14 +172,14 @@ def finish(directory: Path, end: list[Rows]) -> None:
 @pytest.mark.parametrize("work", ENDS, ids=lambda work: work.__name__)
 @pytest.mark.parametrize("onwards", [False, True])
 def test_whatever_call_fails_no_wheel_is_twice_and_the_next_run_finishes(
-    work: Callable[[Path], None], onwards: bool, tmp_path: Path
+    work: Callable[[Path], None], onwards: bool, made: Path, tmp_path: Path
 ) -> None:
     resumed, end = ENDS[work]
     number, failed = 0, 0
     while True:
         directory = tmp_path / str(number)
         if resumed:
-            made(directory)
+            shutil.copytree(made, directory)
         try:
             with counted(WRITING, number, onwards=onwards) as calls:
                 work(directory)
@@ -192,45 +194,45 @@ def test_whatever_call_fails_no_wheel_is_twice_and_the_next_run_finishes(
     assert failed > 10
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from tests.surveying import test_parts
-from tests.faults.injection import patched
+class Killed(BaseException):
+    pass
 
-count = 0
-def make(name, real):
-    def call(*arguments, **named):
-        global count
-        count += 1
-        if count == int(sys.argv[3]) + 1:
-            os._exit(9)
-        return real(*arguments, **named)
-    return call
 
-with patched(test_parts.WRITING, make):
-    getattr(test_parts, sys.argv[1])(Path(sys.argv[2]))
-"""
+@contextmanager
+def ended_at(number: int) -> Iterator[None]:
+    """From the call with this number on nothing is done any more, not even what tidies up: as if it were killed."""
+    left = itertools.count(-number)
+
+    def make(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if next(left) >= 0:
+                raise Killed
+            return real(*arguments, **named)
+
+        return call
+
+    with patched(WRITING, make):
+        yield
 
 
 @pytest.mark.parametrize("work", ENDS, ids=lambda work: work.__name__)
 def test_whenever_it_is_killed_no_wheel_is_twice_and_the_next_run_finishes(
-    work: Callable[[Path], None], tmp_path: Path
+    work: Callable[[Path], None], made: Path, tmp_path: Path
 ) -> None:
-    """Processes that end at once, before one of their calls: nothing is tidied up."""
     resumed, end = ENDS[work]
-    number, codes = 0, []
-    while not codes or codes[-1] == 9:
+    for number in itertools.count():
         directory = tmp_path / str(number)
         if resumed:
-            made(directory)
-        pid = os.fork()
-        if not pid:
-            _end_at(work, directory, number)
-        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            shutil.copytree(made, directory)
+        killed = False
+        try:
+            with ended_at(number):
+                work(directory)
+        except Killed:
+            killed = True
         if directory.exists():
             require_sound(directory)
         finish(directory, end)
-        number += 1
-    assert codes[-1] == 0
-    assert len(codes) > 15
+        if not killed:
+            break
+    assert number > 15

@@ -85,10 +85,13 @@ class _Tasks(Generic[T, R]):
     def answers(self, items: Iterable[T]) -> Iterator[tuple[T, R | Unanswered]]:
         """The answers for these items; of those that are lost, too."""
         waiting, looked = iter(items), 0.0
-        window, more = _LEAST, True
+        window, more, able = _LEAST, True, True
         while True:
             if time.monotonic() - looked > _POLL:
                 workers = self._workers()
+                if bool(workers) != able:
+                    able = bool(workers)
+                    self._tell("It goes on." if able else "The scheduler has no workers; it goes on when one comes.")
                 window = max(_LEAST, _PER_THREAD * sum(workers.values()))
                 yield from self._late(workers)
                 looked = time.monotonic()
@@ -228,8 +231,6 @@ def _check_versions(client: Client, scheduler: str, tell: Callable[[str], None])
     except ModuleNotFoundError as error:
         raise _not_installed(f"the scheduler {printable(scheduler)} lacks {error.name}") from error
     found |= client.run(_version, on_error="return")
-    if len(found) == 1:
-        tell("The scheduler has no workers yet; the survey begins when one comes.")
     for address, version in found.items():
         if isinstance(version, ModuleNotFoundError):
             raise _not_installed(f"the worker {address} lacks {version.name}")
