@@ -133,7 +133,7 @@ def test_late_is_what_the_process_takes_and_not_the_caller() -> None:
 
 def test_processes_that_do_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(JobFailed, match="do not start: .*exit status 1"):
+    with pytest.raises(JobFailed, match=r"do not start: .*exit status 1"):
         list(run(do, numbers(5), 2, LONG))
 
 
@@ -148,8 +148,11 @@ for _, result in run(do, [("do", 0), ("do", 1), *[("hang", n) for n in range(2, 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_the_processes_end_with_the_one_that_started_them(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:  # fmt: skip
+    command = [sys.executable, "-c", SCRIPT]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+    ) as process:
         assert process.stdout and process.stderr
         pids = {int(process.stdout.readline()) for _ in range(2)}
         process.send_signal(number)

@@ -7,9 +7,12 @@ that takes too long ends with its worker, which its nanny starts anew.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -82,11 +85,15 @@ class _Tasks(Generic[T, R]):
     def answers(self, items: Iterable[T]) -> Iterator[tuple[T, R | Unanswered]]:
         """The answers for these items; of those that are lost, too."""
         waiting, looked = iter(items), 0.0
-        window, more = _LEAST, True
+        window, more, able = _LEAST, True, True
         while True:
             if time.monotonic() - looked > _POLL:
-                window = max(_LEAST, _PER_THREAD * sum(self._client.nthreads().values()))
-                yield from self._late()
+                workers = self._workers()
+                if bool(workers) != able:
+                    able = bool(workers)
+                    self._tell("It goes on." if able else "The scheduler has no workers; it goes on when one comes.")
+                window = max(_LEAST, _PER_THREAD * sum(workers.values()))
+                yield from self._late(workers)
                 looked = time.monotonic()
             while more and len(self._in_flight) < window:
                 more = self._submit(waiting)
@@ -100,9 +107,12 @@ class _Tasks(Generic[T, R]):
             number = self._count
             future = self._client.submit(self._function, number, item, key=(self._name, number), pure=False)
             self._in_flight[number] = item, future
-            future.add_done_callback(lambda _: self._ended.put(number))
+            future.add_done_callback(partial(self._end, number))
             return True
         return False
+
+    def _end(self, number: int, _: Future[R]) -> None:
+        self._ended.put(number)
 
     def _finished(self, timeout: float) -> list[int]:
         """The tasks that ended, at most as many as are fetched at once; none if none does for so long."""
@@ -117,55 +127,72 @@ class _Tasks(Generic[T, R]):
 
     def _results(self, numbers: list[int]) -> Iterator[tuple[T, R | Unanswered]]:
         ended = [(number, *self._in_flight.pop(number)) for number in numbers if number in self._in_flight]
-        good = {number: future for number, _, future in ended if future.status == "finished"}
-        results = dict(zip(good, self._gathered(list(good.values())), strict=True))
+        results = self._gathered([future for *_, future in ended if future.status == "finished"])
         for number, item, future in ended:
             self._begun.pop(number, None)
-            answer = results.pop(number) if number in good else self._failure(future)
+            answer = results[future.key] if future.key in results else self._answer(future)
             future.release()
             yield item, answer
 
-    def _gathered(self, futures: list[Future[R]]) -> list[R]:
+    def _gathered(self, futures: list[Future[R]]) -> dict[Any, R]:
+        """The results by key, all of them in one go; none if one was lost meanwhile."""
         try:
-            return list(self._client.gather(futures)) if futures else []
+            found = self._client.gather(futures) if futures else []
+        except (KilledWorker, CancelledError, asyncio.CancelledError):
+            return {}
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
+        return {future.key: result for future, result in zip(futures, found, strict=True)}
 
-    def _failure(self, future: Future[R]) -> Unanswered:
-        if future.status != "error":
-            raise self._gone()
-        error = future.exception()
-        if isinstance(error, KilledWorker):
+    def _answer(self, future: Future[R]) -> R | Unanswered:
+        try:
+            return future.result()
+        except KilledWorker:
             return _Lost("the workers that read it died")
-        if isinstance(error, ModuleNotFoundError):
-            raise _not_installed(f"a worker lacks {error.name}")
-        return Unanswered(f"{type(error).__name__}: {error}")
+        except ModuleNotFoundError as error:
+            raise _not_installed(f"a worker lacks {error.name}") from error
+        except (CancelledError, asyncio.CancelledError, OSError, TimeoutError) as error:
+            if future.status == "error":
+                return Unanswered(f"{type(error).__name__}: {error}")
+            self._workers()  # or else the scheduler is gone
+            return _Lost("its result was lost with a worker")
+        except Exception as error:  # noqa: BLE001, since one item must not end the run
+            return Unanswered(f"{type(error).__name__}: {error}")
 
-    def _late(self) -> Iterator[tuple[T, Unanswered]]:
-        """End what takes too long, with the workers that do it."""
+    def _workers(self) -> dict[str, int]:
+        """The threads of each worker."""
+        try:
+            found: dict[str, int] = self._client.nthreads()
+        except (OSError, TimeoutError, CancelledError, asyncio.CancelledError) as error:
+            raise self._gone() from error
+        return found
+
+    def _late(self, workers: Collection[str]) -> Iterator[tuple[T, Unanswered]]:
+        """End what takes too long, with the workers that do it. What was in one that died is begun anew, elsewhere."""
         before = time.monotonic() - self._deadline
-        late = {number: worker for number, (since, worker) in list(self._begun.items()) if since <= before}
-        late = {number: worker for number, worker in late.items() if not self._is_done(number)}
+        late = {number: worker for number, (since, worker) in list(self._begun.items())
+                if since <= before and worker in workers and not self._is_done(number)}  # fmt: skip
         if not late:
             return
         lost = [(number, *self._in_flight.pop(number)) for number in late if number in self._in_flight]
         for number, _, future in lost:
             self._begun.pop(number, None)
             future.cancel()
-        self._restart(sorted(set(late.values())))
+        for worker in set(late.values()):  # meanwhile the others go on
+            threading.Thread(target=self._restart, args=(worker,), daemon=True).start()
         for _, item, _ in lost:
             yield item, _Lost(f"not read within {self._deadline:g} s")
 
     def _is_done(self, number: int) -> bool:
         return number not in self._in_flight or self._in_flight[number][1].done()
 
-    def _restart(self, workers: list[str]) -> None:
+    def _restart(self, worker: str) -> None:
         try:
-            self._client.restart_workers(workers, timeout=_RESTART, raise_for_error=False)
+            self._client.restart_workers([worker], timeout=_RESTART, raise_for_error=False)
         except ValueError:  # it has no nanny
-            self._tell(f"A task hangs in {', '.join(workers)}, which cannot be restarted, since it has no nanny.")
-        except (OSError, TimeoutError) as error:
-            raise self._gone() from error
+            self._tell(f"A task hangs in {worker}, which cannot be restarted, since it has no nanny.")
+        except (OSError, TimeoutError, RuntimeError, CancelledError, asyncio.CancelledError):
+            pass  # if that is the end of the scheduler, the next call tells
 
     def _note(self, event: tuple[float, Any]) -> None:
         _, (number, worker) = event
@@ -204,8 +231,6 @@ def _check_versions(client: Client, scheduler: str, tell: Callable[[str], None])
     except ModuleNotFoundError as error:
         raise _not_installed(f"the scheduler {printable(scheduler)} lacks {error.name}") from error
     found |= client.run(_version, on_error="return")
-    if len(found) == 1:
-        tell("The scheduler has no workers yet; the survey begins when one comes.")
     for address, version in found.items():
         if isinstance(version, ModuleNotFoundError):
             raise _not_installed(f"the worker {address} lacks {version.name}")

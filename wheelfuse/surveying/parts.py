@@ -31,6 +31,7 @@ from wheelfuse import __version__
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying.columns import TABLES
 from wheelfuse.surveying.tables import SCHEMA, Packed, gathered, read, storable, write
+from wheelfuse.temporary import remove_leftovers
 from wheelfuse.wheel.outputs import replacing, writing
 
 WHEELS = 500
@@ -142,6 +143,8 @@ class Parts:
 
     def clean(self) -> None:
         """Remove what a run that was cut off has left."""
+        for directory in (self._directory, *(self._directory / table for table in TABLES)):
+            remove_leftovers(directory)
         self._drop_noted()
         there = frozenset(committed(self._directory))
         for table in _OTHERS:
