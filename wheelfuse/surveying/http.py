@@ -42,7 +42,7 @@ CONNECT, READ = 10, 30
 """Seconds that a connection may take, and that may pass without a byte."""
 REDIRECTS = 10
 """Redirects that one request may take."""
-CONNECTIONS = 8
+CONNECTIONS = 32
 """Connections to one host that are kept for the next request."""
 
 _PIECE = 1 << 16
@@ -257,6 +257,8 @@ def _failure(error: Exception) -> RequestFailed:
         return RequestFailed(f"the certificate of the host is not trusted: {cause.verify_message}", todo)
     if isinstance(cause, socket.gaierror):
         return RequestFailed("there is no such host", passing=cause.errno == socket.EAI_AGAIN)
+    if isinstance(error, exceptions.ProxyError):
+        return RequestFailed(f"the proxy (HTTP_PROXY, HTTPS_PROXY) does not connect: {cause}", passing=True)
     refused = isinstance(error, exceptions.NewConnectionError)  # which counts as one of the next, too
     if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return RequestFailed(f"no connection within {CONNECT} seconds", passing=True)
@@ -318,6 +320,8 @@ def _authorities() -> dict[str, str]:
     """Whose certificates to trust, if not those that OpenSSL finds by itself (SSL_CERT_FILE, SSL_CERT_DIR)."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if named := os.environ.get(variable):
+            if not Path(named).exists():
+                raise UsageError(f"{variable} of the environment names {named}, which does not exist")
             return {"ca_cert_dir" if Path(named).is_dir() else "ca_certs": named}
     return {}
 

@@ -23,7 +23,7 @@ from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.glob import glob_pattern
 from wheelfuse.surveying import http
 from wheelfuse.surveying.http import RequestFailed, Tally
-from wheelfuse.surveying.ranges import file_system, identity_of, local_path, stored_identity
+from wheelfuse.surveying.ranges import etag_of, file_system, identity_of, local_path
 from wheelfuse.surveying.rows import Remote
 
 SUFFIX = ".whl"
@@ -294,7 +294,7 @@ def _stored(location: str, wanted: Wanted) -> Iterator[Remote | Unlisted]:
         if wanted(name):
             info = found[key]
             size = info.get("size") if isinstance(info.get("size"), int) else None
-            yield _remote(_below(location, path, key), name, size, stored_identity(info))
+            yield _remote(_below(location, path, key), name, size, etag_of(info))
 
 
 def _below(location: str, path: str, key: str) -> str:

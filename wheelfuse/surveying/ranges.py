@@ -318,7 +318,7 @@ class _Stored(Source):
         super().__init__(remote, tally)
         self._system, self._path = self._repeated(lambda: file_system(remote.address), requests=0)
         info: Mapping[str, Any] = self._repeated(lambda: self._system.info(self._path))
-        self.identity = stored_identity(info) or remote.identity
+        self.identity = etag_of(info) or remote.identity or _time_of(info)
         if unless and self.identity == unless:
             raise Unchanged(tally)
         size = info.get("size")
@@ -385,12 +385,12 @@ def file_system(url: str) -> tuple[Any, str]:
     return system, path
 
 
-def stored_identity(info: Mapping[str, Any]) -> str:
-    """What identifies a file by what its file system tells: its ETag, or size and time; empty if it has neither."""
-    for key in ("ETag", "etag", "e_tag"):
-        if found := info.get(key):
-            return str(found)
-    for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time"):
-        if found := info.get(key):
-            return f"{info.get('size')}:{found}"
-    return ""
+def etag_of(info: Mapping[str, Any]) -> str:
+    """What a file system of fsspec calls an ETag; empty if it has none."""
+    return next((str(info[key]) for key in ("ETag", "etag", "e_tag") if info.get(key)), "")
+
+
+def _time_of(info: Mapping[str, Any]) -> str:
+    """Size and time of modification; empty if the file system has none. Its listings may spell the time otherwise."""
+    names = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time")
+    return next((f"{info.get('size')}:{info[key]}" for key in names if info.get(key)), "")
