@@ -10,14 +10,13 @@ import click
 
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
-from wheelfuse.cli.destinations import Destination, parse_formats, refuse_inputs
+from wheelfuse.cli.destinations import Destination, parse_formats, refuse_inputs, write_files
 from wheelfuse.cli.terminal import color, echo, plain, width
 from wheelfuse.errors import UsageError
 from wheelfuse.report.survey_formats import FORMATS, answer_as
 from wheelfuse.surveying.answer import SurveyAnswer
 from wheelfuse.surveying.asking import ask
 from wheelfuse.surveying.questions import entries, find
-from wheelfuse.wheel.outputs import followed, together
 
 EXAMPLES = (
     Example("Which wheels break on a CPython?", "wheelfuse survey ask index breaks-on cp315"),
@@ -129,7 +128,7 @@ def command(
         answer = ask(directory, question, *arguments, exports=exports)
         if table:
             answer = answer.only(table)
-        _write(answer, destinations, top)
+        write_files(destinations, lambda name: answer_as(name, answer.cut(top or 0)))
     if on_stdout:
         echo(_shown(on_stdout, answer, top))
 
@@ -140,15 +139,6 @@ def _refuse_tables(destinations: Iterable[Destination], directory: Path) -> None
     for to in destinations:
         if to.file and inside in Path(to.file).resolve().parents:
             raise UsageError(f"{to.file} is in the survey, where only its tables are")
-
-
-def _write(answer: SurveyAnswer, destinations: Iterable[Destination], top: int | None) -> None:
-    """The formats that go to files: all of them whole, or none."""
-    with together() as add:
-        for to in destinations:
-            if to.file:
-                text = answer_as(to.format, answer.cut(top or 0))
-                add(followed(Path(to.file)), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
 
 
 def _shown(name: str, answer: SurveyAnswer, top: int | None) -> str:

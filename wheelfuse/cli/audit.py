@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -23,7 +23,7 @@ from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
-from wheelfuse.cli.destinations import Destination, parse_formats, refuse_inputs
+from wheelfuse.cli.destinations import parse_formats, refuse_inputs, write_files
 from wheelfuse.cli.options import LIMITS, limit_options
 from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
 from wheelfuse.errors import Problem
@@ -31,7 +31,6 @@ from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.report.progress import AUDITING
 from wheelfuse.wheel.limits import Limits
-from wheelfuse.wheel.outputs import followed, together
 
 
 def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None:
@@ -229,7 +228,8 @@ def command(
                 baseline=baselines, facts=any(to.format == "html" for to in destinations), jobs=jobs, limits=bounds,
                 progress=advance,
             )  # fmt: skip
-        _write(report, options, destinations, verbose=verbose, roads=road)
+        rules = applied_rules(options)
+        write_files(destinations, lambda name: audit_as(name, report, rules, verbose=verbose, roads=road))
     if not quiet:
         warn(
             Problem(f"--ignore {ignore} matched no finding", todo="Remove it.")
@@ -237,17 +237,6 @@ def command(
         )
     _show(report, options, on_stdout, verbose=verbose, quiet=quiet, roads=road)
     return report.exit_code
-
-
-def _write(
-    report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
-) -> None:
-    """The formats that go to files: all of them whole, or none."""
-    with together() as add:
-        for to in destinations:
-            if to.file:
-                text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
-                add(followed(Path(to.file)), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
 
 
 def _show(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelfuse.errors import UsageError
 from wheelfuse.suggest import meant
+from wheelfuse.wheel.outputs import followed, together
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,12 @@ def refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) ->
     for to in destinations:
         if to.file and os.path.realpath(to.file) in given:
             raise UsageError(f"{to.file} is an input, and cannot be the output")
+
+
+def write_files(destinations: Iterable[Destination], made: Callable[[str], str]) -> None:
+    """Write the formats that go to files, all of them whole or none; *made* makes the text of a format."""
+    with together() as add:
+        for to in destinations:
+            if to.file:
+                text = made(to.format).encode("utf-8", "backslashreplace")
+                add(followed(Path(to.file)), overwrite=True).write(text)
