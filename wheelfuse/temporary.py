@@ -82,6 +82,11 @@ def scratch() -> Iterator[Path]:
         yield directory
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Remove the files of :func:`beside` that processes which were killed left in a directory."""
+    _FILES.remove_stale(directory)
+
+
 @dataclass(frozen=True)
 class _Kind:
     """Temporary files, or directories: what leftovers are called, and how one is made, opened again, and removed."""

@@ -56,6 +56,12 @@ class Fault:
     """Whether it says that it knows ranges (Accept-Ranges)."""
     shift: int = 0
     """The range that comes begins so many bytes later than the one asked for, and says so."""
+    trimmed: int = 0
+    """So many bytes less than announced by Content-Range."""
+    chunked: bool = False
+    """In chunks: the length is not told before."""
+    packed: bool = False
+    """Content-Encoding says that it is packed, which it is not."""
     etag: str | None = None
     """Another ETag than that of the file; none at all if it is empty."""
     page: str = ""
@@ -227,18 +233,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._send(path, fault, [body])
 
-    def _send(self, path: str, fault: Fault, pieces: Iterable[bytes]) -> None:
+    def _send(self, path: str, fault: Fault, pieces: Iterable[bytes], *, chunked: bool = False) -> None:
         left = fault.close_after
         for piece in pieces if self.command != "HEAD" else ():
             part = piece if left is None else piece[:left]
-            self.wfile.write(part)
-            self.ours.count(path, len(part))
+            self.ours.count(path, len(part))  # before the client can look
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
             if left is not None:
                 left -= len(part)
                 if len(part) < len(piece):
                     break
         if fault.close_after is not None:
             self.close_connection = True
+        elif chunked:
+            self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
 
     def _file(self, path: str, fault: Fault) -> None:
@@ -281,9 +289,15 @@ class _Handler(BaseHTTPRequestHandler):
         if part:
             self.send_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")
         part = part or range(size)
-        self.send_header("Content-Length", str(len(part)))
+        if fault.packed:
+            self.send_header("Content-Encoding", "gzip")
+        part = part[: len(part) - fault.trimmed]
+        if fault.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(part)))
         self.end_headers()
-        self._send(path, fault, _pieces(found, part))
+        self._send(path, fault, _pieces(found, part), chunked=fault.chunked)
 
     def _simple(self, path: str, fault: Fault) -> None:
         _, *project = path.strip("/").split("/")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from itertools import islice
@@ -80,6 +82,30 @@ def test_a_directory_and_those_below_it(directory: Path, monkeypatch: pytest.Mon
     assert found("all wheels") == found(directory.as_uri()) == wheels
 
 
+def test_directories_are_in_order(tmp_path: Path) -> None:
+    order = [f"{number * 37 % 50:02}" for number in range(50)]
+    for name in order:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"p{name}-1-py3-none-any.whl").write_bytes(b"")
+    assert names(tmp_path) == [f"p{name}-1-py3-none-any.whl" for name in sorted(order)]
+
+
+def test_a_directory_that_cannot_be_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, refused = os.scandir, directory / "more"
+
+    def scandir(path: str) -> object:
+        if Path(path) == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    *wheels, failed = wheels_at(str(directory))
+    assert len(wheels) == 2
+    assert failed == Unlisted(str(refused), "Permission denied")
+    with pytest.raises(InvalidInput, match="more: nothing can be listed there: Permission denied"):
+        list(wheels_at(str(refused)))
+
+
 def test_links_to_directories_are_not_followed_and_those_to_wheels_are(directory: Path) -> None:
     (directory / "more" / "above").symlink_to(directory)
     (directory / "four-1-py3-none-any.whl").symlink_to(directory / "one-1.0-py3-none-any.whl")
@@ -117,6 +143,7 @@ def test_a_listing_of_a_web_server(server: Server) -> None:
 
 def test_a_listing_is_followed_downwards_only(server: Server) -> None:
     outside = '<a href="../">..</a> <a href="/">/</a> <a href="./">.</a> <a href="?C=N;O=D">sort</a> <a href="below/">'
+    outside += ' <a href="below/?path=/">'
     elsewhere = f'<a href="http://127.0.0.1:1/more/">x</a> <a href="{server.url}more-or-less/">y</a>'
     server.fail("more/", [Fault(page=f"{outside} {elsewhere}")])
     assert names(f"{server.url}more/") == ["three-1!0+local.1-py3-none-any.whl"]
@@ -124,6 +151,12 @@ def test_a_listing_is_followed_downwards_only(server: Server) -> None:
     server.reset()
     assert len(names(f"{server.url}more")) == 2  # the server redirects to more/
     assert set(server.requests) == {"more", "more/", "more/below/"}
+
+
+def test_what_lies_beside_an_index_html_belongs_to_it(server: Server) -> None:
+    server.fail("more/index.html", [Fault(page='<a href="below/"></a><a href="/empty/"></a>')])
+    assert names(f"{server.url}more/index.html") == ["three-1!0+local.1-py3-none-any.whl"]
+    assert set(server.requests) == {"more/index.html", "more/below/"}
 
 
 def test_a_listing_without_an_end(server: Server, directory: Path) -> None:
@@ -199,6 +232,7 @@ LINKS = [
     ("d-1-py3-none-any.whl#md5=12", "d-1-py3-none-any.whl", ""),
     (" e-1%2Blocal-py3-none-any.whl\n", "e-1+local-py3-none-any.whl", ""),
     ("f-1-py3-none-any.whl?token=abc&amp;x=1", "f-1-py3-none-any.whl", ""),
+    ("e-2-py3-none-any.whl ", "e-2-py3-none-any.whl", ""),
     ("//other.example/up/g-1-py3-none-any.whl", "g-1-py3-none-any.whl", ""),
     ("/top/h-1-py3-none-any.whl", "h-1-py3-none-any.whl", ""),
     ("https://other.example/..%2Fi-1-py3-none-any.whl", "i-1-py3-none-any.whl", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -244,6 +245,43 @@ def test_a_server_that_minds_ranges_longer_than_the_file(server: Server) -> None
         assert source.read(5_000, 0) == CONTENTS[SMALL]
 
 
+def test_a_server_that_minds_them_and_has_no_ranges_at_all(server: Server) -> None:
+    server.fail(LARGE, [Fault(status=416), Fault(whole=True)])
+    with opened(remote(server, size=SIZE)) as source:
+        assert source.read(SIZE, 0) == CONTENTS[LARGE]
+    assert server.requests[LARGE] == source.requests == 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_answers_in_chunks(server: Server, whole: bool) -> None:
+    server.fail(LARGE, [Fault(chunked=True, whole=whole, ranges=False), Fault(chunked=True)])
+    with opened(remote(server)) as source:
+        assert source.read(SIZE, 0) == CONTENTS[LARGE]
+        assert source.fetched == SIZE
+    assert server.requests[LARGE] == (1 if whole else 2)
+
+
+def test_more_than_is_to_be_taken_is_not_taken_in_chunks_either(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "WHOLE", TAIL)
+    server.fail(LARGE, [Fault(chunked=True, whole=True, ranges=False)])
+    assert "does not know ranges, nor says how large the file is" in failure(remote(server))
+
+
+def test_another_number_of_bytes_than_announced_is_refused(server: Server) -> None:
+    server.fail(LARGE, [Fault(trimmed=1)])
+    assert f"another number of bytes than the {TAIL} that it announced" in failure(remote(server))
+    server.fail(LARGE, [None, Fault(trimmed=7)])
+    assert "another number of bytes than the 100 that it announced" in failure(remote(server), (100, 0))
+
+
+def test_ranges_of_a_packed_answer_are_refused(server: Server) -> None:
+    server.fail(LARGE, [Fault(packed=True)])
+    assert "packs the file once more" in failure(remote(server))
+    assert server.requests[LARGE] == 1
+
+
 def test_a_server_that_stops_to_know_ranges(server: Server) -> None:
     server.fail(LARGE, [None, Fault(whole=True)])
     with opened(remote(server)) as source:
@@ -267,13 +305,18 @@ def test_a_wheel_that_changes_meanwhile_is_refused(server: Server) -> None:
         with pytest.raises(InvalidInput, match="changed while it was read"):
             source.read(10, 0)
     with opened(remote(server)) as source:
+        path.write_bytes(bytes(source.size))
+        with pytest.raises(InvalidInput, match="changed while it was read"):
+            source.read(10, 0)
+    with opened(remote(server)) as source:
         path.write_bytes(CONTENTS[LARGE][:100])
         with pytest.raises(InvalidInput, match="changed while it was read"):
             source.read(10, 1000)
 
 
-def test_a_wheel_that_changes_is_noticed_without_an_etag_by_its_size(server: Server) -> None:
-    server.fail(LARGE, [Fault(etag=""), Fault(etag="")])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_wheel_that_changes_is_noticed_without_an_etag_by_its_size(server: Server, whole: bool) -> None:
+    server.fail(LARGE, [Fault(etag=""), Fault(etag="", whole=whole)])
     with opened(remote(server)) as source:
         assert source.identity == ""
         (server.directory / LARGE).write_bytes(CONTENTS[LARGE] + b"more")
@@ -294,7 +337,8 @@ def test_what_is_known_is_not_sent_again(server: Server) -> None:
     server.reset()
     with pytest.raises(Unchanged) as unchanged, opened(remote(server, SMALL), unless=etag):
         pass
-    assert (unchanged.value.tally.requests, unchanged.value.tally.fetched) == (1, 0)
+    assert unchanged.value.tally == Tally(requests=1, fetched=0)
+    assert pickle.loads(pickle.dumps(unchanged.value)).tally == unchanged.value.tally
     assert (server.requests[SMALL], server.sent[SMALL]) == (1, 0)
     with opened(remote(server, SMALL), unless='"another"') as source:
         assert source.read(5_000, 0) == CONTENTS[SMALL]
@@ -516,6 +560,13 @@ def test_errors_of_another_file_system_that_may_pass(memory: Any, monkeypatch: p
         assert source.requests == 1 + 3 + 1
     failing.extend([RuntimeError("SlowDown, https://me:secret@host/")] * 5)
     assert failure(IN_MEMORY).endswith("cannot be read: SlowDown, https://host/ (5 attempts)")
+
+
+def test_a_file_of_another_file_system_that_became_shorter(memory: Any) -> None:
+    with opened(IN_MEMORY) as source:
+        memory.pipe(f"/wheels/{LARGE}", b"short")
+        with pytest.raises(InvalidInput, match="changed while it was read"):
+            source.read(10, 0)
 
 
 def test_a_file_system_that_is_not_there() -> None:

@@ -186,32 +186,34 @@ def _asked(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> An
             "GET", clean, headers=fields, redirect=False, retries=False, preload_content=False
         )
         if location := response.get_redirect_location():
-            _body(response, _PIECE)
+            _body(response, _PIECE, tally)
             return location
         if response.status not in _ANSWERS:
-            _body(response, _PIECE)
+            _body(response, _PIECE, tally)
             raise _refused(response)
         most = take(response.status, response.headers)
-        return Answer(url, response.status, response.headers, _body(response, most))
+        return Answer(url, response.status, response.headers, _body(response, most, tally))
     except (HTTPError, ValueError) as error:
         raise _failure(error) from error
     finally:
         if response is not None:
-            tally.fetched += response.tell()
             response.close() if response.length_remaining else response.release_conn()
 
 
-def _body(response: BaseHTTPResponse, most: int) -> bytes | None:
+def _body(response: BaseHTTPResponse, most: int, tally: Tally) -> bytes | None:
     """The body, decoded if the server packed it; None if there is more than *most* of it."""
     if (response.length_remaining or 0) > most:
         return None
     pieces, size = [], 0
-    for piece in response.stream(_PIECE, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            response.close()
-            return None
+    try:
+        for piece in response.stream(_PIECE, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                response.close()
+                return None
+    finally:
+        tally.fetched += response.tell() or size  # urllib3 does not count what comes in chunks
     return b"".join(pieces)
 
 
