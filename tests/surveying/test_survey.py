@@ -15,7 +15,7 @@ import pytest
 from tests.faults.soundness import hidden, snapshot
 from tests.surveying.surveyed import expected, read, rows, stored
 from wheelfuse.errors import InvalidInput, UsageError
-from wheelfuse.surveying import parts
+from wheelfuse.surveying import api, parts
 from wheelfuse.surveying.api import run
 from wheelfuse.surveying.failed import failed
 from wheelfuse.surveying.options import SurveyOptions
@@ -131,8 +131,14 @@ def test_a_second_survey_into_the_same_directory_has_to_say_so(place: Path) -> N
     assert snapshot(place) == before
 
 
-def test_a_location_that_is_not_there_stops_the_run_and_keeps_what_came(place: Path) -> None:
+def test_a_location_that_is_not_there_stops_the_run_and_keeps_what_came(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(place, **{f"w{n}": "3" for n in range(20)})
+    with pytest.raises(InvalidInput, match="nowhere"):
+        surveyed(place, str(place / "wheels"), str(place / "nowhere"))
+    assert not (place / "out" / "wheels").is_dir() or stored(place / "out")["wheels"] == []
+    monkeypatch.setattr(api, "_number", lambda _: None)  # as for what is not of this machine
     with pytest.raises(InvalidInput, match="nowhere"):
         surveyed(place, str(place / "wheels"), str(place / "nowhere"))
     assert stored(place / "out")["wheels"]
@@ -187,7 +193,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.surveying.surveyed import read
-from wheelfuse.surveying import parts
+from wheelfuse.surveying import api, parts
 from wheelfuse.surveying.api import run
 from wheelfuse.surveying.options import SurveyOptions
 parts.WHEELS = 5
