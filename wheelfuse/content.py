@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from wheelfuse.temporary import keeping, unkept
 from wheelfuse.workers import threads
@@ -66,7 +66,17 @@ class OnDisk:
         return found[0] if len(found) == 1 else b"".join(found)
 
 
-Content = bytes | OnDisk
+class Slices(Protocol):
+    """A content that is neither in memory nor on disk."""
+
+    def __len__(self) -> int:
+        """Its bytes."""
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Some of them."""
+
+
+Content = bytes | OnDisk | Slices
 
 
 def reading(content: Content) -> Read:
@@ -111,7 +121,7 @@ def stream(content: Content) -> BinaryIO:
 
 
 class _Raw(io.RawIOBase):
-    def __init__(self, content: OnDisk) -> None:
+    def __init__(self, content: OnDisk | Slices) -> None:
         self._content = content
         self._position = 0
 

@@ -21,7 +21,8 @@ from wheelfuse.abi.platform import (
     needed_floor,
     system_libraries,
 )
-from wheelfuse.elf.image import Image, VersionNeed
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import VersionNeed
 from wheelfuse.wheel.name import Platform
 
 if sys.version_info >= (3, 11):

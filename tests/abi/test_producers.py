@@ -16,7 +16,8 @@ from wheelfuse.abi.cpython import history
 from wheelfuse.abi.producers import FREE_THREADED, Producers, brings, read_producers
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.content import PIECE
-from wheelfuse.elf.image import Image, Import, Section, read_image
+from wheelfuse.elf.image import Image, Section, read_image
+from wheelfuse.elf.symbols import Import
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,8 @@ from wheelfuse.auditing.rules import entries
 from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.elf.fatbin import Container, DeviceCode
 from wheelfuse.elf.fatbin import Entry as Code
-from wheelfuse.elf.image import Image, Import, Section
+from wheelfuse.elf.image import Image, Section
+from wheelfuse.elf.symbols import Import
 
 
 def made(

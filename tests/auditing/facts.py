@@ -19,7 +19,8 @@ from wheelfuse.abi.producers import Producers
 from wheelfuse.auditing.cpython_symbols import defined_entry_points
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
-from wheelfuse.elf.image import Image, Import
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import Import
 from wheelfuse.wheel.metadata import WheelFile, parse_headers
 from wheelfuse.wheel.name import WheelName
 

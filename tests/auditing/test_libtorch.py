@@ -31,7 +31,7 @@ from wheelfuse.auditing.rules.torch import (
     unstable,
 )
 from wheelfuse.auditing.subject import SharedObject, Subject
-from wheelfuse.elf.image import Import
+from wheelfuse.elf.symbols import Import
 from wheelfuse.wheel.metadata import parse_headers
 
 LATER = f"2.13-{versions()[-1]}"

@@ -20,7 +20,8 @@ from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.report import Outcome
 from wheelfuse.auditing.rules.loading import library_out_of_reach, missing_version, undefined_symbol
 from wheelfuse.auditing.subject import Against, Kind, SharedObject, Subject
-from wheelfuse.elf.image import Image, Import, VersionNeed
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import Import, VersionNeed
 from wheelfuse.errors import Problem
 from wheelfuse.target import Target
 from wheelfuse.wheel.metadata import parse_headers

@@ -16,7 +16,8 @@ from wheelfuse.auditing.finding import Finding, NotRun, Severity
 from wheelfuse.auditing.platform import needs
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.subject import Against, Kind, SharedObject, Subject
-from wheelfuse.elf.image import Hardening, Image, Import, VersionNeed
+from wheelfuse.elf.image import Hardening, Image
+from wheelfuse.elf.symbols import Import, VersionNeed
 from wheelfuse.wheel.metadata import parse_headers
 
 MODULE = "pkg/_x.cpython-312-x86_64-linux-gnu.so"

@@ -9,7 +9,8 @@ from wheelfuse.abi.modules import parse_module
 from wheelfuse.abi.producers import Producers
 from wheelfuse.auditing.finding import Finding, NotRun
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
-from wheelfuse.elf.image import Image, Import
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import Import
 from wheelfuse.wheel.metadata import WheelFile, parse_headers
 from wheelfuse.wheel.name import WheelName
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.elf.minimal import Minimal
 from tests.elf.symbols import SymbolObject
 from tests.native import compiled, library, module
-from wheelfuse.elf.image import Import, interchangeable, masked_exports, read_image
+from wheelfuse.elf.image import interchangeable, masked_exports, read_image
+from wheelfuse.elf.symbols import Import
 from wheelfuse.errors import InvalidInput
 from wheelfuse.target import Target
 

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,10 +52,22 @@ class Fault:
     """Seconds that pass before the answer."""
     whole: bool = False
     """Ranges are ignored: 200, and all."""
+    ranges: bool = True
+    """Whether it says that it knows ranges (Accept-Ranges)."""
     shift: int = 0
     """The range that comes begins so many bytes later than the one asked for, and says so."""
+    trimmed: int = 0
+    """So many bytes less than announced by Content-Range."""
+    chunked: bool = False
+    """In chunks: the length is not told before."""
+    packed: bool = False
+    """Content-Encoding says that it is packed, which it is not."""
     etag: str | None = None
     """Another ETag than that of the file; none at all if it is empty."""
+    page: str = ""
+    """This page in place of what is there."""
+    kind: str = "text/html"
+    """Content-Type of that page."""
 
 
 class Request(NamedTuple):
@@ -62,14 +75,16 @@ class Request(NamedTuple):
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
+    """Found whatever the case of the letters."""
 
 
 @dataclass
 class Server:
     """A running server, and what was asked of it.
 
-    *requests* and *sent* (bytes of bodies) are by path; *seen* is every request, the first one first.
+    *requests* and *sent* (bytes of bodies) are by path; *seen* is every request, the first one first; *connections* is
+    how many were made.
     """
 
     directory: Path
@@ -78,6 +93,7 @@ class Server:
     requests: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     seen: list[Request] = field(default_factory=list)
+    connections: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     _faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     _projects: dict[str, list[Path]] = field(default_factory=dict)
@@ -119,15 +135,17 @@ class Server:
         """The wheels by normalised name of the project. A new look at the directory takes its time."""
         with self._lock:
             if anew or not self._projects:
-                self._projects = {}
+                found: dict[str, list[Path]] = {}
                 for path in sorted(self.directory.rglob("*.whl")):
-                    self._projects.setdefault(canonicalize_name(path.name.split("-")[0]), []).append(path)
+                    found.setdefault(canonicalize_name(path.name.split("-")[0]), []).append(path)
+                self._projects = dict(sorted(found.items()))
             return self._projects
 
     def keep(self, connection: socket.socket, *, closed: bool = False) -> None:
         """A connection is open, or not any more."""
         with self._lock:
             (self._connections.discard if closed else self._connections.add)(connection)
+            self.connections += not closed
 
     def close(self) -> None:
         """End what hangs, and close the connections that clients keep."""
@@ -186,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path).removeprefix("/")
-        fault = self.ours.next_fault(Request(self.command, path, dict(self.headers.items())))
+        fault = self.ours.next_fault(Request(self.command, path, self.headers))
         if delay := self.ours.latency + fault.hang:
             self.ours.closing.wait(delay)
         if fault.reset:
@@ -197,6 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.status:
             fields = {"Retry-After": fault.retry_after, "Location": fault.location}
             self._answer(path, fault, fault.status, {name: value for name, value in fields.items() if value})
+        elif fault.page:
+            self._answer(path, fault, 200, {"Content-Type": fault.kind}, fault.page.encode())
         elif path.startswith(f"{SIMPLE}/"):
             self._simple(path, fault)
         else:
@@ -213,18 +233,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._send(path, fault, [body])
 
-    def _send(self, path: str, fault: Fault, pieces: Iterable[bytes]) -> None:
+    def _send(self, path: str, fault: Fault, pieces: Iterable[bytes], *, chunked: bool = False) -> None:
         left = fault.close_after
         for piece in pieces if self.command != "HEAD" else ():
             part = piece if left is None else piece[:left]
-            self.wfile.write(part)
-            self.ours.count(path, len(part))
+            self.ours.count(path, len(part))  # before the client can look
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
             if left is not None:
                 left -= len(part)
                 if len(part) < len(piece):
                     break
         if fault.close_after is not None:
             self.close_connection = True
+        elif chunked:
+            self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
 
     def _file(self, path: str, fault: Fault) -> None:
@@ -243,7 +265,9 @@ class _Handler(BaseHTTPRequestHandler):
         """RFC 9110, 13 and 14, for one range."""
         size = found.stat().st_size
         etag = etag_of(found) if fault.etag is None else fault.etag
-        fields = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+        fields = {"Content-Type": "application/octet-stream"}
+        if fault.ranges:
+            fields["Accept-Ranges"] = "bytes"
         if etag:
             fields["ETag"] = etag
         if etag and self.headers.get("If-None-Match") in (etag, "*"):
@@ -265,9 +289,15 @@ class _Handler(BaseHTTPRequestHandler):
         if part:
             self.send_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")
         part = part or range(size)
-        self.send_header("Content-Length", str(len(part)))
+        if fault.packed:
+            self.send_header("Content-Encoding", "gzip")
+        part = part[: len(part) - fault.trimmed]
+        if fault.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(part)))
         self.end_headers()
-        self._send(path, fault, _pieces(found, part))
+        self._send(path, fault, _pieces(found, part), chunked=fault.chunked)
 
     def _simple(self, path: str, fault: Fault) -> None:
         _, *project = path.strip("/").split("/")

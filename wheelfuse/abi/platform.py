@@ -17,7 +17,8 @@ from functools import cache
 from pathlib import Path
 
 from wheelfuse.abi.modules import MACHINES
-from wheelfuse.elf.image import Image, VersionNeed
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import VersionNeed
 from wheelfuse.wheel.name import Platform
 
 Version = tuple[int, int]

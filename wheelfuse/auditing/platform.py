@@ -21,7 +21,8 @@ from wheelfuse.abi.platform import (
 )
 from wheelfuse.abi.providers import Provider, Source, cuda_of, provider
 from wheelfuse.auditing.subject import SharedObject, Subject, once
-from wheelfuse.elf.image import Image, VersionNeed
+from wheelfuse.elf.image import Image
+from wheelfuse.elf.symbols import VersionNeed
 from wheelfuse.wheel.name import Platform
 
 _LOADABLE = ("ET_DYN", "ET_EXEC")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.construct.core import ConstructError
@@ -42,6 +42,21 @@ from wheelfuse.elf.layout import (
     Phdr,
     Shdr,
 )
+from wheelfuse.elf.symbols import (
+    OVERLAP,
+    VER_FLG_BASE,
+    VERDAUX,
+    VERDEF,
+    Import,
+    Names,
+    Needs,
+    VersionNeed,
+    as_version_needs,
+    read_needs,
+    read_symbols,
+    read_versions,
+    version_entries,
+)
 from wheelfuse.errors import InvalidInput, Problem
 from wheelfuse.escape import as_bytes
 
@@ -56,39 +71,14 @@ _ALLOC, _EXECINSTR, _NOBITS = 0x2, 0x4, "SHT_NOBITS"
 _BUILD_ID = ".note.gnu.build-id"
 _DT_TEXTREL, _DT_BIND_NOW, _DT_FLAGS = 22, 24, 30
 _PT_TLS, _PT_GNU_STACK, _PT_GNU_RELRO = 7, 0x6474E551, 0x6474E552
-_STB_WEAK, _STB_LOCAL = 2, 0
-_VERSION = 0x7FFF  # without the bit that hides a version (VERSYM_HIDDEN)
-_VERNEED, _VERNAUX, _VERDEF, _VERDAUX = (
-    "2H3I",
-    "I2H2I",
-    "4H3I",
-    "2I",
-)  # the last field leads to the next entry
-_VER_FLG_BASE, _VER_FLG_WEAK = 0x1, 0x2
 _PF_X, _PF_W = 0x1, 0x2
 # What ld.so takes for granted without PT_GNU_STACK: DEFAULT_STACK_PERMS in glibc's stackinfo.h of each machine.
 _STACK_NOT_EXECUTABLE_BY_DEFAULT = ("EM_PPC64", "EM_RISCV", "EM_LOONGARCH")
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
-_HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
 _MOST_SEGMENTS, _MOST_SECTIONS, _MOST_TAGS, _MOST_SYMBOLS = 1 << 16, 1 << 16, 1 << 16, 1 << 21
 """What is in a file, at most; libtorch_cuda.so has 10, 40, 60 and less than a million of them."""
-_MOST_IMPORTS, _MOST_NEEDED, _MOST_DIRECTORIES = 1 << 17, 1 << 12, 1 << 10
-"""Undefined symbols, libraries, and directories of RUNPATH, at most; libtorch_python.so imports 20,000 symbols."""
-_LONGEST_NAME = 1 << 18
-"""Bytes of a name, at most; C++ templates make some of 10,000."""
-_OVERLAP = 2
-"""How many times the bytes of a file its sections, and its names, may have; with most linkers it is once."""
-
-
-class Import(NamedTuple):
-    """An undefined dynamic symbol, with the version it asks for (empty: none); a weak one may stay undefined.
-
-    A NamedTuple, since there are thousands in a file, and they are sorted.
-    """
-
-    name: str
-    version: str
-    weak: bool
+_MOST_NEEDED, _MOST_DIRECTORIES = 1 << 12, 1 << 10
+"""Libraries, and directories of RUNPATH, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +95,6 @@ class Section:
     def is_debug(self) -> bool:
         """Whether nothing needs it at run time: debug sections, and the full symbol table."""
         return self.name.startswith((".debug", ".zdebug")) or self.name in (".symtab", ".strtab")
-
-
-@dataclass(frozen=True, slots=True)
-class VersionNeed:
-    """Versions that a file needs of a library (``.gnu.version_r``): ``libc.so.6``, ``("GLIBC_2.2.5", …)``."""
-
-    library: str
-    versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +194,7 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
     dynamic = next((segment for segment in segments if segment.type == PT_DYNAMIC), None)
     if dynamic is None:
         return Image(*head)
-    names = _Names(len(data))
+    names = Names(len(data))
     tags = _dynamic(encoding, dynamic, data)
     strings = _dynamic_strings(tags, segments, data) if any(tag in _NAMED for tag, _ in tags) else b""
     named = {kind: [names.at(strings, value) for tag, value in tags if tag == kind] for kind in _NAMED}
@@ -221,7 +203,7 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
         what = f"{len(named[DT_NEEDED])} needed libraries, to be sought in {max(len(runpath), len(rpath))} directories"
         raise ValueError(what)
     numbers = {section.name: number for number, section in enumerate(sections)}
-    needs = tuple(_needs(encoding, data, headers, numbers, names))
+    needs = _needs(encoding, data, headers, numbers, names)
     versions = {entry.number: entry.name for _, entries in needs for entry in entries}
     imports, exports = _symbols(
         encoding, data, headers, _versions(encoding, data, headers, numbers), versions, names
@@ -237,10 +219,7 @@ def _read(elf: ELFFile, data: Content, deep: bool) -> Image:
         exports=exports,
         sections=sections,
         has_rpath=bool(named[DT_RPATH] and not named[DT_RUNPATH]),
-        version_needs=tuple(
-            VersionNeed(library, tuple(sorted(entry.name for entry in entries if not entry.weak)))
-            for library, entries in needs
-        ),
+        version_needs=as_version_needs(needs),
         version_definitions=_version_definitions(encoding, data, headers, numbers, names),
         hardening=_hardening(head[0], segments, dict(tags)),
         loaded_digest=_loaded_digest(segments, headers, sections, data) if deep else "",
@@ -280,11 +259,11 @@ def _sections(elf: ELFFile, headers: tuple[Shdr, ...], data: Content) -> Iterato
         return
     if (index := elf.get_shstrndx()) >= len(headers):
         raise ValueError(f"section {index} should have the names of all, but there are {len(headers)}")
-    if sum(h.size for h in headers if h.type != SHT_NOBITS) > _OVERLAP * len(data):
+    if sum(h.size for h in headers if h.type != SHT_NOBITS) > OVERLAP * len(data):
         raise ValueError("sections overlap, or reach beyond the end of the file")
     table, names, kinds = (
         _content(headers[index], data),
-        _Names(len(data)),
+        Names(len(data)),
         _section_types(str(elf["e_machine"])),
     )
     for header in headers:
@@ -311,26 +290,6 @@ def _section_types(machine: str) -> dict[int, str]:
 def _content(header: Shdr, data: Content) -> bytes:
     """The bytes of a section."""
     return data[header.offset : header.offset + header.size]
-
-
-class _Names:
-    """Names in string tables of a file of *size* bytes. All together they are not longer than the file is: linkers let
-    short ones be the ends of long ones, but not so often that reading them would have no end."""
-
-    def __init__(self, size: int) -> None:
-        self._left = _OVERLAP * size
-
-    def at(self, table: bytes, start: int) -> str:
-        """The name at an offset of a table."""
-        end = table.find(b"\0", start)
-        if end < 0:
-            raise ValueError(f"a name at offset {start} of a string table of {len(table)} bytes")
-        if end - start > _LONGEST_NAME:
-            raise ValueError(f"a name of {end - start} bytes")
-        self._left -= end - start
-        if self._left < 0:
-            raise ValueError("names overlap")
-        return table[start:end].decode("utf-8", "surrogateescape")
 
 
 def _dynamic(encoding: Encoding, segment: Phdr, data: Content) -> tuple[Dyn, ...]:
@@ -360,7 +319,7 @@ def _symbols(
     headers: tuple[Shdr, ...],
     versions: tuple[int, ...],
     version_names: dict[int, str],
-    names: _Names,
+    names: Names,
 ) -> tuple[tuple[Import, ...], frozenset[str]]:
     """What the dynamic symbol table imports, sorted, and what it exports."""
     table = next((header for header in headers if header.type == SHT_DYNSYM), None)
@@ -370,103 +329,49 @@ def _symbols(
         raise ValueError("the dynamic symbols are not linked to a string table")
     if table.size > _MOST_SYMBOLS * _SMALLEST_SYMBOL:
         raise ValueError(f"dynamic symbols of {table.size} bytes")
-    strings = _content(headers[table.link], data)
-    # st_name, st_info, st_other and st_shndx
-    layout = struct.Struct(encoding.order + ("IBBH16x" if encoding.bits == 64 else "I8xBBH"))
-    entries = _content(table, data)
-    entries = entries[: len(entries) // layout.size * layout.size]
-    if versions and len(versions) * layout.size < len(entries):
-        raise ValueError("not one version for each dynamic symbol")
-    imports, exports, named = [], [], names.at
-    for index, (name, info, other, section) in enumerate(layout.iter_unpack(entries)):
-        binding = info >> 4
-        if not name or binding == _STB_LOCAL:
-            continue
-        if section == 0:
-            version = version_names.get(versions[index] & _VERSION, "") if versions else ""
-            imports.append(Import(sys.intern(named(strings, name)), version, binding == _STB_WEAK))
-            if len(imports) > _MOST_IMPORTS:
-                raise ValueError(f"more than {_MOST_IMPORTS} undefined symbols")
-        elif other & 3 not in _HIDDEN:
-            exports.append(named(strings, name))
-    return tuple(sorted(imports)), frozenset(exports)
+    return read_symbols(
+        encoding, _content(table, data), _content(headers[table.link], data), versions, version_names, names
+    )
 
 
 def _versions(
     encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int]
 ) -> tuple[int, ...]:
-    """``.gnu.version``: which version each symbol has, by the numbers of those that are needed or defined."""
+    """``.gnu.version``; empty if there is none."""
     if (number := numbers.get(".gnu.version")) is None:
         return ()
-    raw = _content(headers[number], data)
-    return struct.unpack(f"{encoding.order}{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
-
-
-class _NeededVersion(NamedTuple):
-    """An entry of ``.gnu.version_r``: the number that ``.gnu.version`` has for it, and whether it may be absent."""
-
-    number: int
-    name: str
-    weak: bool
+    return read_versions(encoding, _content(headers[number], data))
 
 
 def _needs(
-    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: _Names
-) -> Iterator[tuple[str, tuple[_NeededVersion, ...]]]:
-    """The libraries of which versions are needed, each with those."""
-    for need, entries, strings in _version_entries(
-        encoding, data, headers, numbers.get(".gnu.version_r"), _VERNEED, _VERNAUX
-    ):
-        found = (
-            _NeededVersion(
-                number & _VERSION, sys.intern(names.at(strings, name)), bool(flags & _VER_FLG_WEAK)
-            )
-            for _, flags, number, name, _ in entries
-        )
-        yield sys.intern(names.at(strings, need[2])), tuple(found)
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: Names
+) -> Needs:
+    """``.gnu.version_r``; empty if there is none."""
+    if (number := numbers.get(".gnu.version_r")) is None:
+        return ()
+    strings = _version_strings(headers, number, data)
+    return read_needs(encoding, _content(headers[number], data), headers[number].info, strings, names)
 
 
 def _version_definitions(
-    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: _Names
+    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], numbers: dict[str, int], names: Names
 ) -> frozenset[str]:
     """Without the first, which names the file itself (VER_FLG_BASE)."""
+    if (number := numbers.get(".gnu.version_d")) is None:
+        return frozenset()
+    strings, raw = _version_strings(headers, number, data), _content(headers[number], data)
     return frozenset(
         sys.intern(names.at(strings, entries[0][0]))  # the others are its predecessors
-        for definition, entries, strings in _version_entries(
-            encoding, data, headers, numbers.get(".gnu.version_d"), _VERDEF, _VERDAUX
-        )
-        if not definition[1] & _VER_FLG_BASE
+        for definition, entries in version_entries(encoding, raw, headers[number].info, VERDEF, VERDAUX)
+        if not definition[1] & VER_FLG_BASE
     )
 
 
-def _version_entries(
-    encoding: Encoding, data: Content, headers: tuple[Shdr, ...], number: int | None, outer: str, inner: str
-) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]], bytes]]:
-    """The entries of a section of versions (None: there is none), each with those that hang on it, and their names."""
-    if number is None:
-        return
-    section = headers[number]
-    if section.link >= len(headers):
+def _version_strings(headers: tuple[Shdr, ...], number: int, data: Content) -> bytes:
+    """The names of a section of versions."""
+    if headers[number].link >= len(headers):
         raise ValueError("a table of versions has its names nowhere")
-    raw, strings = _content(section, data), _content(headers[section.link], data)
-    entry, hanging = struct.Struct(encoding.order + outer), struct.Struct(encoding.order + inner)
-    left = len(raw) // hanging.size  # of all that hang on entries
-    for at, fields in _chain(raw, entry, 0, section.info):
-        count, first = (fields[1], fields[3]) if outer == _VERNEED else (fields[3], fields[5])
-        left -= count
-        if left < 0:
-            raise ValueError("a table of versions has no room for all that its counts tell of")
-        yield fields, [found for _, found in _chain(raw, hanging, at + first, count)], strings
-
-
-def _chain(raw: bytes, layout: struct.Struct, at: int, count: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """So many entries of which each tells how far away the next is: where each is, and its fields."""
-    for left in reversed(range(count)):
-        fields = layout.unpack_from(raw, at)
-        yield at, fields
-        if left and fields[-1] < layout.size:
-            raise ValueError("a table of versions runs in circles")
-        at += fields[-1]
+    return _content(headers[headers[number].link], data)
 
 
 def _hardening(machine: str, segments: tuple[Phdr, ...], dynamic: dict[int, int]) -> Hardening:

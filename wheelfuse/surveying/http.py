@@ -42,7 +42,7 @@ CONNECT, READ = 10, 30
 """Seconds that a connection may take, and that may pass without a byte."""
 REDIRECTS = 10
 """Redirects that one request may take."""
-CONNECTIONS = 8
+CONNECTIONS = 32
 """Connections to one host that are kept for the next request."""
 
 _PIECE = 1 << 16
@@ -186,32 +186,34 @@ def _asked(url: str, headers: Mapping[str, str], tally: Tally, take: Take) -> An
             "GET", clean, headers=fields, redirect=False, retries=False, preload_content=False
         )
         if location := response.get_redirect_location():
-            _body(response, _PIECE)
+            _body(response, _PIECE, tally)
             return location
         if response.status not in _ANSWERS:
-            _body(response, _PIECE)
+            _body(response, _PIECE, tally)
             raise _refused(response)
         most = take(response.status, response.headers)
-        return Answer(url, response.status, response.headers, _body(response, most))
+        return Answer(url, response.status, response.headers, _body(response, most, tally))
     except (HTTPError, ValueError) as error:
         raise _failure(error) from error
     finally:
         if response is not None:
-            tally.fetched += response.tell()
             response.close() if response.length_remaining else response.release_conn()
 
 
-def _body(response: BaseHTTPResponse, most: int) -> bytes | None:
+def _body(response: BaseHTTPResponse, most: int, tally: Tally) -> bytes | None:
     """The body, decoded if the server packed it; None if there is more than *most* of it."""
     if (response.length_remaining or 0) > most:
         return None
     pieces, size = [], 0
-    for piece in response.stream(_PIECE, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            response.close()
-            return None
+    try:
+        for piece in response.stream(_PIECE, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                response.close()
+                return None
+    finally:
+        tally.fetched += response.tell() or size  # urllib3 does not count what comes in chunks
     return b"".join(pieces)
 
 
@@ -257,6 +259,8 @@ def _failure(error: Exception) -> RequestFailed:
         return RequestFailed(f"the certificate of the host is not trusted: {cause.verify_message}", todo)
     if isinstance(cause, socket.gaierror):
         return RequestFailed("there is no such host", passing=cause.errno == socket.EAI_AGAIN)
+    if isinstance(error, exceptions.ProxyError):
+        return RequestFailed(f"the proxy (HTTP_PROXY, HTTPS_PROXY) does not connect: {cause}", passing=True)
     refused = isinstance(error, exceptions.NewConnectionError)  # which counts as one of the next, too
     if isinstance(error, exceptions.ConnectTimeoutError) and not refused:
         return RequestFailed(f"no connection within {CONNECT} seconds", passing=True)
@@ -318,6 +322,8 @@ def _authorities() -> dict[str, str]:
     """Whose certificates to trust, if not those that OpenSSL finds by itself (SSL_CERT_FILE, SSL_CERT_DIR)."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if named := os.environ.get(variable):
+            if not Path(named).exists():
+                raise UsageError(f"{variable} of the environment names {named}, which does not exist")
             return {"ca_cert_dir" if Path(named).is_dir() else "ca_certs": named}
     return {}
 

@@ -23,7 +23,7 @@ from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.glob import glob_pattern
 from wheelfuse.surveying import http
 from wheelfuse.surveying.http import RequestFailed, Tally
-from wheelfuse.surveying.ranges import file_system, identity_of, local_path, stored_identity
+from wheelfuse.surveying.ranges import etag_of, file_system, identity_of, local_path
 from wheelfuse.surveying.rows import Remote
 
 SUFFIX = ".whl"
@@ -101,14 +101,11 @@ def _in_directory(path: Path, wanted: Wanted) -> Iterator[Remote | Unlisted]:
         inner.sort()
         for name in sorted(filter(wanted, names)):
             yield _local_wheel(Path(directory, name))
-        for error in failures:
-            reason = error.strerror or str(error)
-            if error.filename == str(path):
-                raise _no_location(str(path), reason) from error
-            yield Unlisted(str(error.filename), reason)
-        failures.clear()
-    if failures:
-        raise _no_location(str(path), str(failures[0].strerror)) from failures[0]
+    for error in failures:
+        reason = error.strerror or str(error)
+        if error.filename == str(path):
+            raise _no_location(str(path), reason) from error
+        yield Unlisted(str(error.filename), reason)
 
 
 def _local_wheel(path: Path) -> Remote:
@@ -140,8 +137,9 @@ def _from_page(
 ) -> Iterator[Remote | Unlisted]:
     """The wheels of a page, then those of the pages below it that were not *seen*."""
     yield from dict.fromkeys(wheel for wheel in page.wheels if wanted(wheel.name))
-    for url in page.directories:
-        if url in seen or not url.startswith(root):
+    for link in page.directories:
+        url = _meant(page.base, link)
+        if not url or url in seen or not url.startswith(root):
             continue
         seen.add(url)
         if depth == DEPTH:
@@ -157,9 +155,13 @@ def _from_page(
 
 @dataclass(frozen=True)
 class _Page:
-    """What a page links: wheels, and what ends in a slash."""
+    """What a page links: wheels, and what ends in a slash.
+
+    The latter is as it is spelt there, relative to *base*: of an index there may be a million.
+    """
 
     url: str
+    base: str
     wheels: Sequence[Remote]
     directories: Sequence[str]
 
@@ -194,10 +196,8 @@ def _json_page(url: str, body: bytes) -> _Page:
         names = [canonicalize_name(project["name"]) for project in page.get("projects", ())]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RequestFailed("the page's JSON is not that of an index (PEP 691)") from error
-    root = _directory_of(url)
-    return _Page(
-        url, [wheel for wheel in wheels if wheel], [f"{root}{quote(name, safe='')}/" for name in names]
-    )
+    directories = [f"{quote(name, safe='')}/" for name in names]
+    return _Page(url, _directory_of(url), [wheel for wheel in wheels if wheel], directories)
 
 
 def _json_wheel(base: str, file: Mapping[str, Any]) -> Remote | None:
@@ -217,13 +217,14 @@ def _html_page(url: str, text: str) -> _Page:
     base = (_meant(url, parser.base) if parser.base else None) or url
     wheels, directories = [], []
     for link in parser.links:
-        address, _, fragment = (_meant(base, link) or "").partition("#")
-        if _file_name(address).endswith(SUFFIX):
+        plain, _, fragment = link.partition("#")
+        if plain.partition("?")[0].endswith(SUFFIX):
             digest = parse_qs(fragment).get("sha256", [""])[0]
-            wheels.append(_remote(address, _file_name(address), None, _sha256(digest)))
-        elif address.endswith("/") and "?" not in address:
-            directories.append(address)
-    return _Page(url, wheels, directories)
+            if address := _meant(base, plain):
+                wheels.append(_remote(address, _file_name(address), None, _sha256(digest)))
+        elif plain.endswith("/") and "?" not in plain:
+            directories.append(plain)
+    return _Page(url, base, wheels, directories)
 
 
 class _Links(HTMLParser):
@@ -294,7 +295,7 @@ def _stored(location: str, wanted: Wanted) -> Iterator[Remote | Unlisted]:
         if wanted(name):
             info = found[key]
             size = info.get("size") if isinstance(info.get("size"), int) else None
-            yield _remote(_below(location, path, key), name, size, stored_identity(info))
+            yield _remote(_below(location, path, key), name, size, etag_of(info))
 
 
 def _below(location: str, path: str, key: str) -> str:

@@ -28,8 +28,8 @@ TAIL = 256 << 10
 WHOLE = 64 << 20
 """Bytes of a file that are taken at once, into memory, from a server that does not know ranges."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
 _MODIFIED = "modified: "
 """Before the date of Last-Modified, where that is all there is to identify a file."""
 
@@ -40,7 +40,7 @@ class Unchanged(Exception):
     """The file is the one that is known already. *tally* is what it took to find that out."""
 
     def __init__(self, tally: Tally) -> None:
-        super().__init__("it has not changed")
+        super().__init__(tally)  # what it is made of again in another process
         self.tally = tally
 
 
@@ -180,7 +180,10 @@ class _Web(Source):
             conditions["If-None-Match"] = unless
         elif unless.startswith(_MODIFIED):
             conditions["If-Modified-Since"] = unless.removeprefix(_MODIFIED)
-        self._first(self._asked({"Range": f"bytes=-{TAIL}"} | conditions, _wanted(TAIL)))
+        answer = self._asked({"Range": f"bytes=-{TAIL}"} | conditions, _wanted(TAIL))
+        if answer.status == 304 and conditions:
+            raise Unchanged(tally)
+        self._first(answer)
         if remote.size is not None and remote.size != self.size:
             what = f"the listing says that it has {remote.size} bytes, the server has {self.size}"
             raise self._wrong(what, "One of them is wrong; ask whoever runs the index.")
@@ -190,7 +193,7 @@ class _Web(Source):
     def _first(self, answer: Answer) -> None:
         """What the answer tells of the file, and its end."""
         if answer.status == 304:
-            raise Unchanged(self._tally)
+            raise self._wrong("the server answers 304 Not Modified, which nobody asked for")
         if answer.status != 416:
             self._check(answer)
         if answer.status == 206:
@@ -199,9 +202,7 @@ class _Web(Source):
             if (first, last) != (max(0, self.size - TAIL), self.size - 1):
                 raise self._wrong(f"the server sent bytes {first}-{last} of {self.size}, not the last ones")
             self._tail = self._body(answer, last + 1 - first)
-        elif (
-            answer.status == 416
-        ):  # a file without bytes, or one shorter than the range, of a server that minds
+        elif answer.status == 416:  # it is empty, or the server minds ranges longer than the file
             self._second(_unsatisfied(answer.headers))
         elif answer.body is None:
             self._second(_length(answer.headers))
@@ -221,6 +222,8 @@ class _Web(Source):
 
     def _fetch(self, start: int, end: int) -> bytes:
         answer = self._asked({"Range": f"bytes={start}-{end - 1}"}, _explicit(end - start))
+        if answer.status == 416:
+            raise self._changed()
         self._check(answer)
         if answer.status == 200:
             return self._all(answer)[start:end]
@@ -237,7 +240,7 @@ class _Web(Source):
         if self._validator is None:
             self._validator = found
             self.identity = self.remote.identity or found
-        elif answer.status == 416 or found != self._validator:
+        elif found != self._validator:
             raise self._changed()
 
     def _all(self, answer: Answer) -> bytes:
@@ -252,10 +255,10 @@ class _Web(Source):
 
     def _asked(self, headers: Mapping[str, str], take: http.Take) -> Answer:
         try:
-            answer = http.get(self.remote.address, headers, self._tally, take)
+            answer = http.get(self.remote.address, headers, self._tally, _plain(take))
         except RequestFailed as error:
             raise self._wrong(error.what, error.todo) from error
-        if answer.status != 304 and answer.headers.get("Content-Encoding", "identity") != "identity":
+        if _packed(answer.headers):
             raise self._wrong(
                 "the server packs the file once more (Content-Encoding), so that ranges mean nothing"
             )
@@ -291,13 +294,21 @@ def _wanted(most: int) -> http.Take:
     return take
 
 
+def _plain(take: http.Take) -> http.Take:
+    return lambda status, headers: 0 if _packed(headers) else take(status, headers)
+
+
+def _packed(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Encoding", "identity") != "identity"
+
+
 def _explicit(most: int) -> http.Take:
     return lambda status, headers: {200: WHOLE, 206: most}.get(status, 0)
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
     length = headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _unsatisfied(headers: Mapping[str, str]) -> int | None:
@@ -318,7 +329,7 @@ class _Stored(Source):
         super().__init__(remote, tally)
         self._system, self._path = self._repeated(lambda: file_system(remote.address), requests=0)
         info: Mapping[str, Any] = self._repeated(lambda: self._system.info(self._path))
-        self.identity = stored_identity(info) or remote.identity
+        self.identity = etag_of(info) or remote.identity or _time_of(info)
         if unless and self.identity == unless:
             raise Unchanged(tally)
         size = info.get("size")
@@ -385,12 +396,12 @@ def file_system(url: str) -> tuple[Any, str]:
     return system, path
 
 
-def stored_identity(info: Mapping[str, Any]) -> str:
-    """What identifies a file by what its file system tells: its ETag, or size and time; empty if it has neither."""
-    for key in ("ETag", "etag", "e_tag"):
-        if found := info.get(key):
-            return str(found)
-    for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time"):
-        if found := info.get(key):
-            return f"{info.get('size')}:{found}"
-    return ""
+def etag_of(info: Mapping[str, Any]) -> str:
+    """What a file system of fsspec calls an ETag; empty if it has none."""
+    return next((str(info[key]) for key in ("ETag", "etag", "e_tag") if info.get(key)), "")
+
+
+def _time_of(info: Mapping[str, Any]) -> str:
+    """Size and time of modification; empty if the file system has none. Its listings may spell the time otherwise."""
+    names = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "date_time")
+    return next((f"{info.get('size')}:{info[key]}" for key in names if info.get(key)), "")

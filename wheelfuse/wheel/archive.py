@@ -65,7 +65,7 @@ class Archive:
         try:
             self._state = _state(self._fd)
             self.size = os.fstat(self._fd).st_size
-            listing = Reader(self.name, self._fd, self._pread, self.size, limits).read()
+            listing = Reader(self.name, self._file, self._pread, self.size, limits).read()
             self.members, self.directories, self.extras = listing
         except BaseException:
             os.close(self._fd)
@@ -83,6 +83,10 @@ class Archive:
         self._kept.clear()
         self._shelf.close()
         os.close(self._fd)
+
+    def _file(self) -> BinaryIO:
+        # By this descriptor: another file may have taken the name meanwhile.
+        return open(self._fd, "rb", closefd=False)
 
     def changed(self) -> bool:
         """Whether anybody wrote to the file since it was opened."""

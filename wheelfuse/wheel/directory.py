@@ -11,10 +11,10 @@ import sys
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from wheelfuse.errors import InvalidInput, Problem, told
 from wheelfuse.wheel.layout import (
@@ -82,10 +82,10 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads and checks the directory of the zip file *wheel*, of *size* bytes, that lies behind *descriptor*."""
+    """Reads and checks the directory of the zip file *wheel*, of *size* bytes; *open* gives it as a file object."""
 
     wheel: str
-    descriptor: int
+    open: Callable[[], BinaryIO]
     pread: Read
     size: int
     limits: Limits
@@ -96,17 +96,8 @@ class Reader:
         Raises:
             InvalidInput: with all that is wrong, or with why not even that can be told.
         """
-        end = self._end()
-        infos = self._infos(end)
-        problems = [*filter(None, map(self._refused, infos)), *self._duplicates(infos)]
-        if end.count != len(infos):
-            what = f"its end says {end.count} members, but its directory lists {len(infos)}"
-            problems.append(self._problem(what, todo=_AGAIN))
-        problems += self._needless(infos, end)
-        if dense := self.limits.too_dense((info.file_size for info in infos), self.size):
-            problems.append(self._problem(dense[0], todo=dense[1]))
-        if problems:
-            raise InvalidInput(told(problems))
+        infos, end = self._entries()
+        problems: list[Problem] = []
         members, extents = [], []
         read = reading_ahead(self.pread)
         for info in infos:
@@ -122,8 +113,33 @@ class Reader:
             problems += (self._problem(what, name, _AGAIN) for what, name in strays(extents, end))
         if problems:
             raise InvalidInput(told(problems))
-        directories = tuple(info.filename[:-1] for info in infos if _is_directory(info))
-        return Listing(tuple(members), directories, {i.filename: i.extra for i in infos if i.extra})
+        return _listing(infos, members)
+
+    def read_directory(self) -> Listing:
+        """What the directory lists, without a look at the members: their offsets are those of their local headers.
+
+        Raises:
+            InvalidInput: as :meth:`read`, as far as the directory alone tells.
+        """
+        infos, _ = self._entries()
+        return _listing(
+            infos, [_member(info, info.header_offset) for info in infos if not _is_directory(info)]
+        )
+
+    def _entries(self) -> tuple[list[zipfile.ZipInfo], EndRecord]:
+        """The entries of the directory, of which each can be used."""
+        end = self._end()
+        infos = self._infos(end)
+        problems = [*filter(None, map(self._refused, infos)), *self._duplicates(infos)]
+        if end.count != len(infos):
+            what = f"its end says {end.count} members, but its directory lists {len(infos)}"
+            problems.append(self._problem(what, todo=_AGAIN))
+        problems += self._needless(infos, end)
+        if dense := self.limits.too_dense((info.file_size for info in infos), self.size):
+            problems.append(self._problem(dense[0], todo=dense[1]))
+        if problems:
+            raise InvalidInput(told(problems))
+        return infos, end
 
     def _needless(self, infos: list[zipfile.ZipInfo], end: EndRecord) -> Iterator[Problem]:
         if any(has_zip64(info.extra) for info in infos):
@@ -153,8 +169,7 @@ class Reader:
 
     def _infos(self, end: EndRecord) -> list[zipfile.ZipInfo]:
         try:
-            # By this descriptor: another file may have taken the name meanwhile.
-            with open(self.descriptor, "rb", closefd=False) as file, zipfile.ZipFile(file) as archive:
+            with self.open() as file, zipfile.ZipFile(file) as archive:
                 infos, comment = archive.infolist(), archive.comment
         except (
             zipfile.BadZipFile,
@@ -214,12 +229,20 @@ class Reader:
             return "its data descriptor disagrees with the directory"
         if info.compress_type == STORED and info.compress_size != info.file_size:
             return "stored, yet its two sizes differ"
-        mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
-        member = Member(
-            sys.intern(info.filename), mode or DEFAULT_MODE, info.compress_type, info.CRC, info.compress_size,
-            info.file_size, header.data,
-        )  # fmt: skip
-        return member, end
+        return _member(info, header.data), end
+
+
+def _member(info: zipfile.ZipInfo, offset: int) -> Member:
+    mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
+    return Member(
+        sys.intern(info.filename), mode or DEFAULT_MODE, info.compress_type, info.CRC, info.compress_size,
+        info.file_size, offset,
+    )  # fmt: skip
+
+
+def _listing(infos: list[zipfile.ZipInfo], members: list[Member]) -> Listing:
+    directories = tuple(info.filename[:-1] for info in infos if _is_directory(info))
+    return Listing(tuple(members), directories, {info.filename: info.extra for info in infos if info.extra})
 
 
 def _wrong_name(info: zipfile.ZipInfo) -> tuple[str, str] | None:

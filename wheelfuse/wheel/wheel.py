@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from packaging.utils import canonicalize_name, canonicalize_version
 
@@ -92,7 +92,21 @@ def read_wheel(archive: Archive) -> Wheel:
     )  # fmt: skip
 
 
-def statements(archive: Archive) -> Statements:
+class Readable(Protocol):
+    """What statements are read of: an archive, or one that lies elsewhere."""
+
+    name: str
+    members: tuple[Member, ...]
+    directories: tuple[str, ...]
+
+    def read(self, member: Member) -> bytes:
+        """The content of a small member."""
+
+    def problem(self, what: str, member: str = "", todo: str = "") -> Problem:
+        """A problem that names the wheel."""
+
+
+def statements(archive: Readable) -> Statements:
     """What a wheel says of itself, and what is wrong with that.
 
     Raises:
@@ -140,7 +154,7 @@ def statements(archive: Archive) -> Statements:
     )
 
 
-def _refuse_enormous(archive: Archive, file: str, member: Member) -> None:
+def _refuse_enormous(archive: Readable, file: str, member: Member) -> None:
     """What lists the members is no larger than that takes; what else is text has an end."""
     most = LARGEST_WHEEL if file == "WHEEL" else LARGEST_TEXT
     if file == "RECORD":
@@ -157,7 +171,7 @@ def _refuse_endless(content: bytes, members: int) -> None:
         raise InvalidInput(Problem(what, todo="Build the wheel again."))
 
 
-def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member]) -> str:
+def _dist_info(archive: Readable, name: WheelName, members: Mapping[str, Member]) -> str:
     # What lies there as a file, or an empty directory, counts for installers, too.
     tops = {path.partition("/")[0] for path in (*members, *archive.directories)}
     found = {top for top in tops if top.endswith(".dist-info")}
@@ -174,7 +188,7 @@ def _dist_info(archive: Archive, name: WheelName, members: Mapping[str, Member])
 
 
 def _record_problems(
-    archive: Archive, dist_info: str, members: Mapping[str, Member], record: Mapping[str, RecordEntry]
+    archive: Readable, dist_info: str, members: Mapping[str, Member], record: Mapping[str, RecordEntry]
 ) -> Iterator[Problem]:
     exempt = {f"{dist_info}/{file}" for file in UNHASHED}
     for path in sorted(path for path in members if path not in record and path not in exempt):
@@ -196,7 +210,7 @@ def _record_problems(
             yield archive.problem(f"RECORD says {entry.size} bytes, but it has {members[path].size}", path)
 
 
-def _symlink_problems(archive: Archive, members: Mapping[str, Member]) -> Iterator[Problem]:
+def _symlink_problems(archive: Readable, members: Mapping[str, Member]) -> Iterator[Problem]:
     for member in members.values():
         if member.is_symlink:
             destination = archive.read(member).decode("utf-8", "replace") if member.size < 4096 else "/"
@@ -205,7 +219,7 @@ def _symlink_problems(archive: Archive, members: Mapping[str, Member]) -> Iterat
 
 
 def _installing_problems(
-    archive: Archive, dist_info: str, members: Mapping[str, Member]
+    archive: Readable, dist_info: str, members: Mapping[str, Member]
 ) -> Iterator[Problem]:
     entry_points, programs = f"{dist_info}/entry_points.txt", frozenset[str]()
     if entry_points in members:
@@ -218,7 +232,7 @@ def _installing_problems(
         yield archive.problem(what, path)
 
 
-def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:
+def _metadata_problems(archive: Readable, name: WheelName, path: str, metadata: Headers) -> Iterator[Problem]:
     for field, expected in zip(("Name", "Version"), name.project, strict=True):
         values = [header.flat for header in metadata.get_all(field)]
         if len(values) != 1:
@@ -229,7 +243,7 @@ def _metadata_problems(archive: Archive, name: WheelName, path: str, metadata: H
             yield archive.problem(f"{field} is {values[0]}, but the file name says {expected}", path)
 
 
-def _requires_python_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
+def _requires_python_problems(archive: Readable, path: str, metadata: Headers) -> Iterator[Problem]:
     found = metadata.get_all("Requires-Python")
     if len(found) > 1:
         yield archive.problem(
@@ -242,7 +256,7 @@ def _requires_python_problems(archive: Archive, path: str, metadata: Headers) ->
             yield from (archive.problem(problem.what, path) for problem in error.problems)
 
 
-def _requires_dist_problems(archive: Archive, path: str, metadata: Headers) -> Iterator[Problem]:
+def _requires_dist_problems(archive: Readable, path: str, metadata: Headers) -> Iterator[Problem]:
     found = metadata.get_all("Requires-Dist")
     if found:  # what parses them takes long to load
         from wheelfuse.wheel.requirements import why_refused
@@ -258,7 +272,7 @@ def _cut(text: str) -> str:
 
 
 def _warnings(
-    archive: Archive, name: WheelName, dist_info: str, members: Mapping[str, Member], wheel_file: WheelFile
+    archive: Readable, name: WheelName, dist_info: str, members: Mapping[str, Member], wheel_file: WheelFile
 ) -> Iterator[Problem]:
     for file in UNHASHED[1:]:
         if (path := f"{dist_info}/{file}") in members:

@@ -20,7 +20,7 @@ from wheelfuse.auditing import cpython_symbols, libtorch, platform
 from wheelfuse.auditing.finding import few
 from wheelfuse.auditing.linking import linker
 from wheelfuse.auditing.subject import SharedObject, Subject
-from wheelfuse.elf.image import Import
+from wheelfuse.elf.symbols import Import
 from wheelfuse.report.audit_parts import pythons, versions
 from wheelfuse.report.page.model import State, Symbol, SymbolTable
 from wheelfuse.report.sizes import human_size
