@@ -66,7 +66,9 @@ def stored(directory: Path) -> dict[str, list[tuple[object, ...]]]:
     found = {}
     for table in TABLES:
         files = sorted((directory / table).glob("*.parquet"))
-        found[table] = sorted((row for file in files for row in rows_of(table, pq.ParquetFile(file).read())), key=repr)
+        found[table] = sorted(
+            (row for file in files for row in rows_of(table, pq.ParquetFile(file).read())), key=repr
+        )
     return found
 
 

@@ -50,9 +50,13 @@ def test_every_item_is_done_once_by_all_workers(local: LocalCluster) -> None:
     assert {result[1] for result in results} == set(processes(local))
 
 
-def test_results_are_given_while_items_are_taken_and_are_forgotten_by_the_cluster(local: LocalCluster) -> None:
+def test_results_are_given_while_items_are_taken_and_are_forgotten_by_the_cluster(
+    local: LocalCluster,
+) -> None:
     taken = itertools.count()
-    results = run(do, (("do", next(taken)) for _ in itertools.count()), local.scheduler_address, LONG, told_nothing)
+    results = run(
+        do, (("do", next(taken)) for _ in itertools.count()), local.scheduler_address, LONG, told_nothing
+    )
     for _ in range(300):
         next(results)
     assert next(taken) <= 300 + 3 * 32
@@ -67,7 +71,9 @@ def test_what_raises_says_what(local: LocalCluster) -> None:
 
 
 @pytest.mark.parametrize("kind", ["die-once", "hang-once"])
-def test_an_item_whose_worker_dies_or_hangs_is_tried_again(local: LocalCluster, tmp_path: Path, kind: str) -> None:
+def test_an_item_whose_worker_dies_or_hangs_is_tried_again(
+    local: LocalCluster, tmp_path: Path, kind: str
+) -> None:
     noted = tmp_path / "noted"
     items = [(f"{kind if number == 3 else 'do'} {noted}", number) for number in range(12)]
     answers = list(run(do, items, local.scheduler_address, LONG if kind == "die-once" else 1.0, told_nothing))
@@ -76,7 +82,8 @@ def test_an_item_whose_worker_dies_or_hangs_is_tried_again(local: LocalCluster, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("die", "the workers that read it died, again"), ("hang", "not read within 1 s, again")]
+    ("kind", "reason"),
+    [("die", "the workers that read it died, again"), ("hang", "not read within 1 s, again")],
 )
 def test_one_that_kills_or_blocks_its_workers_is_given_up_and_no_other(
     local: LocalCluster, kind: str, reason: str

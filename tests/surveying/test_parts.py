@@ -50,11 +50,15 @@ def test_what_is_added_is_there_and_known(tmp_path: Path) -> None:
     assert stored(tmp_path / "s") == expected(wheels(0, 7))
     with opened(tmp_path / "s", resume=True) as there:
         known = list(there.known())
-    assert [wheel.url for wheel in known] == [f"https://host/w{number}-1-py3-none-any.whl" for number in range(7)]
+    assert [wheel.url for wheel in known] == [
+        f"https://host/w{number}-1-py3-none-any.whl" for number in range(7)
+    ]
     assert {(wheel.part, wheel.identity, wheel.read) for wheel in known} == {(1, "1", True), (2, "1", True)}
 
 
-def test_a_part_ends_at_a_number_of_wheels_or_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_ends_at_a_number_of_wheels_or_of_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "WHEELS", 3)
     add(tmp_path / "s", wheels(0, 7))
     assert committed(tmp_path / "s") == [1, 2, 3]
@@ -75,7 +79,7 @@ def test_a_wheel_that_changed_has_its_new_rows_only(tmp_path: Path) -> None:
 def test_a_survey_that_is_there_is_not_written_to_without_resume(tmp_path: Path) -> None:
     add(tmp_path / "s", wheels(0, 5))
     before = snapshot(tmp_path)
-    with pytest.raises(UsageError, match="holds a survey already\n.*--resume"):
+    with pytest.raises(UsageError, match=r"holds a survey already\n.*--resume"):
         add(tmp_path / "s", wheels(5, 6))
     assert snapshot(tmp_path) == before
 
@@ -203,9 +207,9 @@ class Killed(BaseException):
 def descriptors() -> set[tuple[int, str]]:
     """What is open, by number and file."""
     found = set()
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # that of the listing
-            found.add((int(name), str(Path("/proc/self/fd", name).readlink())))
+            found.add((int(path.name), str(path.readlink())))
     return found
 
 

@@ -93,7 +93,9 @@ def run(
         from wheelfuse.surveying.seen import Seen
     except ImportError as error:
         raise UsageError(
-            Problem(f"a survey needs {error.name}, which is not installed", todo="pip install 'wheelfuse[survey]'")
+            Problem(
+                f"a survey needs {error.name}, which is not installed", todo="pip install 'wheelfuse[survey]'"
+            )
         ) from error
     with parts.opened(options.output, resume=options.resume) as there:
         _forget_unlisted(there)
