@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 BASE = frozenset({"content", "errors", "escape", "glob", "suggest", "target", "temporary", "workers"})
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
-JOBS = FACTS | MACHINE | {"doctor", "auditing", "fuse", "building", "verifying", "pipelines"}
+JOBS = FACTS | MACHINE | {"doctor", "auditing", "fuse", "building", "verifying", "pipelines", "surveying"}
 MAY_IMPORT = {
     "content": frozenset({"temporary", "workers"}),
     "errors": frozenset({"escape"}),
@@ -48,7 +48,7 @@ MAY_IMPORT = {
 }
 """Which parts of wheelfuse each part may import, besides itself."""
 
-ONLY_IN = {"click": {"cli"}, "rich": {"report"}, "jinja2": {"report"}, "urllib3": {"surveying"}, "fsspec": {"surveying"}, "torch": set[str]()}
+ONLY_IN = {"click": {"cli"}, "rich": {"report"}, "jinja2": {"report"}, "urllib3": {"surveying"}, "fsspec": {"surveying"}, "duckdb": {"surveying"}, "torch": set[str]()}
 """Libraries that only these parts may import."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -29,6 +29,10 @@ def page() -> str:
         command = cli.get_command(root, name)
         assert command, name
         parts += [f"## {name}", *_body(command, click.Context(command, info_name=name, parent=root))]
+        if name == "survey":
+            from wheelfuse.cli.ask import command as ask
+
+            parts += ["### survey ask", *_body(ask, click.Context(ask, info_name="survey ask", parent=root))]
     return "\n\n".join(parts) + "\n"
 
 

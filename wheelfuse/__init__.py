@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from wheelfuse.interpreters.api import pythons
     from wheelfuse.interpreters.matrix import MatrixOptions, Pythons
     from wheelfuse.report.page.fused import report_to
+    from wheelfuse.surveying.answer import SurveyAnswer
+    from wheelfuse.surveying.api import survey
+    from wheelfuse.surveying.asking import ask
+    from wheelfuse.surveying.report import SurveyReport
     from wheelfuse.target import Target
     from wheelfuse.verifying.api import verify
     from wheelfuse.verifying.options import VerifyOptions
@@ -51,6 +55,10 @@ _HOMES = {
     "interpreters.api": ("pythons",),
     "interpreters.matrix": ("MatrixOptions", "Pythons"),
     "report.page.fused": ("report_to",),
+    "surveying.api": ("survey",),
+    "surveying.asking": ("ask",),
+    "surveying.answer": ("SurveyAnswer",),
+    "surveying.report": ("SurveyReport",),
     "target": ("Target",),
     "verifying.api": ("verify",),
     "verifying.options": ("VerifyOptions",),
@@ -84,12 +92,15 @@ __all__ = [
     "Severity",
     "SplitWheel",
     "SubjectReport",
+    "SurveyAnswer",
+    "SurveyReport",
     "Target",
     "UsageError",
     "Verification",
     "VerifyOptions",
     "WheelfuseError",
     "__version__",
+    "ask",
     "audit",
     "build",
     "compile_extension",
@@ -98,6 +109,7 @@ __all__ = [
     "pythons",
     "report_to",
     "split",
+    "survey",
     "verify",
     "write_baseline",
 ]

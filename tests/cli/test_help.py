@@ -91,7 +91,7 @@ def test_help_fits_and_nothing_is_cut(name: str, columns: int) -> None:
     assert [line for line in text.splitlines() if len(line) > min(columns, 80)] == []
     assert "..." not in text.replace("WHEEL...", "").replace("CODE...", "").replace("SOURCE...", "").replace(
         "[PATH]...", ""
-    ).replace("[ARGS]...", "")
+    ).replace("[ARGS]...", "").replace("LOCATION...", "")
     assert examples
     if not name:
         words = "".join(text.split())

@@ -72,6 +72,17 @@ def fake_abi3(directory: Path) -> None:
     build_wheel(directory, files={"pkg/_C.abi3.so": module("_C", "abi3", *symbols)}, tag="cp39-abi3")
 
 
+def many(directory: Path) -> None:
+    """The wheels of several projects in wheelhouse/, beside those of `wheels`; two ask for what CPython took away."""
+    place = directory / "wheelhouse"
+    symbols = ("_PyThreadState_UncheckedGet", "PyObject_Call")
+    abi3 = module("_C", "abi3", *symbols)
+    build_wheel(place, files={"speed/_C.abi3.so": abi3}, tag="cp39-abi3", name="speed")
+    path = "quick/_q.cpython-312-x86_64-linux-gnu.so"
+    build_wheel(place, "cp312", {path: module("_q", "cp312", "_PyUnicode_FastCopyCharacters")}, name="quick")
+    (place / "cut_off-1.0-cp313-cp313-manylinux_2_17_x86_64.whl").write_bytes(b"PK\3\4")
+
+
 def regex(directory: Path) -> None:
     """A release on the index, as it was downloaded."""
     for path in brought(*pins("projects", "regex")):
@@ -95,6 +106,7 @@ GIVEN: dict[str, Callable[[Path], None]] = {
     "environment": environment,
     "fake-abi3": fake_abi3,
     "kiwisolver": release("kiwisolver"),
+    "many": many,
     "matrix": matrix,
     "project": project,
     "regex": regex,

@@ -31,6 +31,7 @@ COMMANDS = {
     "split": "Take a fused wheel apart again: the single-Python wheels, every member as it was.",
     "audit": "Say where wheels load, on which CPython, torch, C library and GPU, and why not elsewhere.",
     "verify": "Install wheels, import their extension modules, and run a command, on every CPython that they claim.",
+    "survey": "Read what the wheels of a directory, a bucket or an index need, into tables that answer questions.",
     "ci": "Write a pipeline for the project at hand: github, buildkite or gitlab.",
     "explain": "Explain rules of the audit: what each finds, why it matters, and what to do.",
     "doctor": "Say what this machine can do, and how to install what is missing.",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -25,23 +23,14 @@ from wheelfuse.auditing.runner import applied_rules
 from wheelfuse.cli import completing, refusals
 from wheelfuse.cli.command import Command, Example
 from wheelfuse.cli.configuration import configured
+from wheelfuse.cli.destinations import parse_formats, refuse_inputs, write_files
 from wheelfuse.cli.options import LIMITS, limit_options
 from wheelfuse.cli.terminal import color, echo, names, plain, progress, warn, width
-from wheelfuse.errors import Problem, UsageError
+from wheelfuse.errors import Problem
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_formats import FORMATS, audit_as
 from wheelfuse.report.progress import AUDITING
-from wheelfuse.suggest import meant
 from wheelfuse.wheel.limits import Limits
-from wheelfuse.wheel.outputs import followed, together
-
-
-@dataclass(frozen=True)
-class Destination:
-    """A format and the file it goes to; standard output if that is empty."""
-
-    format: str
-    file: str = ""
 
 
 def _list_rules(context: click.Context, _: click.Parameter, given: bool) -> None:
@@ -205,7 +194,7 @@ def command(
     names from standard input, one in a line. Exits with 1 if there are findings at or above --fail-on.
     wheelfuse explain CODE tells more about a finding.
     """
-    destinations = parse_formats(formats, output)
+    destinations = parse_formats(formats, output, FORMATS)
     on_stdout = next((to.format for to in destinations if not to.file), "")
     with refusals("audit", as_json=on_stdout == "json"):
         given = AuditOptions(
@@ -220,7 +209,7 @@ def command(
         bounds = Limits.from_table({**table, **limits}, "[tool.wheelfuse.audit]")
         inputs = names(paths)
         read = (project, *baselines, str(config) if config else None)
-        _refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
+        refuse_inputs(destinations, [*inputs, *(name for name in read if name)])
         with progress(quiet, AUDITING) as advance:
             if new_baseline:
                 counts = write_baseline(
@@ -239,7 +228,8 @@ def command(
                 baseline=baselines, facts=any(to.format == "html" for to in destinations), jobs=jobs, limits=bounds,
                 progress=advance,
             )  # fmt: skip
-        _write(report, options, destinations, verbose=verbose, roads=road)
+        rules = applied_rules(options)
+        write_files(destinations, lambda name: audit_as(name, report, rules, verbose=verbose, roads=road))
     if not quiet:
         warn(
             Problem(f"--ignore {ignore} matched no finding", todo="Remove it.")
@@ -247,50 +237,6 @@ def command(
         )
     _show(report, options, on_stdout, verbose=verbose, quiet=quiet, roads=road)
     return report.exit_code
-
-
-def parse_formats(formats: Iterable[str], output: str | None) -> tuple[Destination, ...]:
-    """What ``--format`` and ``-o`` ask for. Text goes to standard output if all formats have a file.
-
-    Raises:
-        UsageError: an unknown format, or two that go to one place.
-    """
-    found = []
-    for text in formats:
-        name, equals, file = text.partition("=")
-        if name not in FORMATS or (equals and not file):
-            known = f"there are {', '.join(FORMATS)}{meant(name, FORMATS)}"
-            raise UsageError(f"--format {text!r} is not FORMAT[=FILE]; {known}")
-        found.append(Destination(name, file))
-    if all(to.file for to in found):
-        found.append(Destination("text"))
-    open_ = [to.format for to in found if not to.file]
-    if len(open_) > 1:
-        raise UsageError(f"{' and '.join(open_)} cannot both go to one place: --format {open_[0]}=FILE")
-    found = [Destination(to.format, to.file or output or "") for to in found]
-    files = [Path(to.file).resolve() for to in found if to.file]
-    if len(set(files)) < len(files):
-        raise UsageError("two formats go to one file")
-    return tuple(found)
-
-
-def _refuse_inputs(destinations: Iterable[Destination], inputs: Iterable[str]) -> None:
-    """An input is never overwritten."""
-    given = set(map(os.path.realpath, inputs))
-    for to in destinations:
-        if to.file and os.path.realpath(to.file) in given:
-            raise UsageError(f"{to.file} is an input, and cannot be the output")
-
-
-def _write(
-    report: Report, options: AuditOptions, destinations: Iterable[Destination], *, verbose: bool, roads: bool
-) -> None:
-    """The formats that go to files: all of them whole, or none."""
-    with together() as add:
-        for to in destinations:
-            if to.file:
-                text = audit_as(to.format, report, applied_rules(options), verbose=verbose, roads=roads)
-                add(followed(Path(to.file)), overwrite=True).write(text.encode("utf-8", "backslashreplace"))
 
 
 def _show(

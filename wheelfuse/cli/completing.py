@@ -72,6 +72,42 @@ def rule_names(_: click.Context, __: click.Parameter, typed: str) -> Items:
     return _beginning(typed, _titles() | names)
 
 
+def questions(context: click.Context, _: click.Parameter, typed: str) -> Items:
+    """The questions to a survey."""
+    from wheelfuse.surveying.questions import entries
+
+    return _beginning(typed, {entry.question.name: entry.question.title for entry in entries()})
+
+
+def question_arguments(context: click.Context, _: click.Parameter, typed: str) -> Items:
+    """What the question takes that stands before: a CPython, or a version of torch."""
+    from wheelfuse.abi import torch
+
+    question = context.params.get("question")
+    if question == "breaks-on":
+        return _beginning(typed, map(str, ALL_TARGETS))
+    return _beginning(typed, torch.versions()) if question == "torch-range" else []
+
+
+def answer_formats(_: click.Context, __: click.Parameter, typed: str) -> Items:
+    """``FORMAT``, and after an equals sign a file."""
+    from wheelfuse.report.survey_formats import FORMATS
+
+    name, equals, file = typed.partition("=")
+    return paths(file, before=f"{name}=") if equals else _beginning(name, FORMATS)
+
+
+def surveyed(_: click.Context, __: click.Parameter, typed: str) -> Items:
+    """Wheels and directories; and the word that asks a survey."""
+    ask = {"ask": "ask a survey that is there"}
+    return [*_beginning(typed, ask), *paths(typed, (".whl",))]
+
+
+def directories(_: click.Context, __: click.Parameter, typed: str) -> Items:
+    """Directories."""
+    return paths(typed, files=False)
+
+
 def levels(_: click.Context, __: click.Parameter, typed: str) -> Items:
     """What ``--fail-on`` takes."""
     from wheelfuse.auditing.options import FAIL_ON

@@ -12,6 +12,7 @@ BYTES = "bytes"
 MERGING = ("verifying", "comparing", "writing", "finishing")
 AUDITING = ("reading", "judging")
 BUILDING = ("building", "finishing")
+SURVEYING = ("reading", "finishing")
 """The steps of commands, as `Meter` takes them."""
 
 _TOO_SOON = 1.0
@@ -33,7 +34,8 @@ class Meter:
         self._begun = self._ended = clock()
 
     def advance(self, done: int, total: int) -> None:
-        """So much is done of a step, of so much in all; less than before: the next step has begun."""
+        """So much is done of a step, of so much in all (0: that is not known yet); less than before: the next step has
+        begun."""
         if done < self._done:
             self._step = min(self._step + 2, len(self._steps) - 2)
             self._begun = self._clock()
@@ -55,7 +57,11 @@ class Meter:
         seconds = now - self._begun
         doing = self._steps[self._step]
         if not total:
-            return [doing, f"{duration(seconds)} so far"]
+            so_far = f"{duration(seconds)} so far"
+            if not done:
+                return [doing, so_far]
+            amount = human_size(done) if self._of == BYTES else f"{done} {self._of}"
+            return [f"{doing} {amount}", *([self._rate(done / seconds)] if seconds >= _TOO_SOON else []), so_far]
         parts = [f"{doing} {self._amount(done, total)} ({done * 100 // total}%)"]
         if not done or seconds < _TOO_SOON:
             return [*parts, f"{duration(seconds)} so far"]

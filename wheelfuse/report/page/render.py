@@ -34,15 +34,15 @@ _GOOD = {Outcome.LOADS: "loads"}
 
 def render(page: Page) -> str:
     """The page as one HTML document, which ends with a line break."""
-    style, script = _asset("style.css"), _asset("script.js")
+    style, script = asset("style.css"), asset("script.js")
     contents = tuple(Contents(item.contents) for item in page.inputs)
     before = Contents(page.fused.before) if page.fused and page.fused.before else None
     tables = tuple(table for item in page.inputs for table in item.tables)
     members = sorted(page.fused.members, key=lambda origin: (-origin.size, origin.path)) if page.fused else []
-    document = _environment().get_template("page.html.j2")
+    document = environment().get_template("page.html.j2")
     text = document.render(
         page=page,
-        policy=_policy(style, script),
+        policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
         contents=contents,
@@ -76,11 +76,12 @@ def literals(text: str) -> Iterator[tuple[bool, str]]:
             yield bool(number % 2), piece
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of this package: the style, the script."""
     return files("wheelfuse.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """What the page may do (Content Security Policy Level 3): run this script, use this style, and nothing else."""
     return "; ".join(
         (
@@ -104,7 +105,8 @@ def _shown(value: object) -> object:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """The templates, and what they have in common: everything is escaped, and names are made printable before."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wheelfuse.report.page"),
         autoescape=True,
