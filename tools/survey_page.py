@@ -15,8 +15,8 @@ def page() -> str:
         "# Tables of a survey",
         "What `wheelfuse survey` writes: Parquet files in four directories, one for each table, which any program\n"
         "that reads Parquet can take as they are, and `wheelfuse survey ask DIR sql` as tables of these names. Each\n"
-        "file says in its metadata which schema it has (`wheelfuse.survey.schema`, here 1), and of each column what it\n"
-        "means. Within one schema no column is taken away or changes its meaning. A part of a survey is the files of\n"
+        "file says in its metadata which schema it has (`wheelfuse.survey.schema`, here 1), and of each column what\n"
+        "it means. Within one schema no column is taken away or changes its meaning. A part of a survey is the files of\n"
         "one name, such as `part-000001.parquet`; it counts when that in `wheels/` is there.",
     ]
     for table in TABLES:
