@@ -16,8 +16,8 @@ def page() -> str:
         "What `wheelfuse survey` writes: Parquet files in four directories, one for each table, which any program\n"
         "that reads Parquet can take as they are, and `wheelfuse survey ask DIR sql` as tables of these names. Each\n"
         "file says in its metadata which schema it has (`wheelfuse.survey.schema`, here 1), and of each column what\n"
-        "it means. Within one schema no column is taken away or changes its meaning. A part of a survey is the files of\n"
-        "one name, such as `part-000001.parquet`; it counts when that in `wheels/` is there.",
+        "it means. Within one schema no column is taken away or changes its meaning. A part of a survey is the files\n"
+        "of one name, such as `part-000001.parquet`; it counts when that in `wheels/` is there.",
     ]
     for table in TABLES:
         parts += _section(table)

@@ -45,8 +45,9 @@ def read(remote: Remote, limits: Limits, unless: str = "") -> Rows | Unchanged:
     """What the text of the file says: ``fail``, ``die``, ``slow``, a number of symbols."""
     path = local_path(remote.url)
     assert path is not None
-    with Path(os.environ["READ"]).open("a") as file:
-        file.write(f"{remote.name} {unless}\n")
+    if noted := os.environ.get("READ"):
+        with Path(noted).open("a") as file:
+            file.write(f"{remote.name} {unless}\n")
     text = path.read_text()
     if text == "fail":
         return failed(remote, "it does not want to", fetched=10, requests=1)
