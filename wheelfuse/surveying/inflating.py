@@ -19,8 +19,8 @@ FIRST = 32 << 10
 _LARGEST = 4 << 20
 """Bytes that are fetched at once at most."""
 _HEAD, _END = 64 << 20, 32 << 20
-"""Bytes of the content that are kept, from its beginning and from what came last. Of libtriton.so, with 137,000 symbols,
-the first 19 MB tell all."""
+"""Bytes of the content that are kept, from its beginning and from what came last. The first 19 MB of
+libtriton.so, with 137,000 symbols, tell all."""
 _PIECE = 1 << 18
 
 
