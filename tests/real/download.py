@@ -1,6 +1,7 @@
 """The pinned files of ``pins.toml``, from the package index that pip is configured for, in a cache on disk.
 
-``python -m tests.real.download`` fills the cache ahead of the tests.
+``python -m tests.real.download`` fills the cache ahead of the tests; with the word ``survey`` behind it, also with what
+a survey is held against by hand: all of ``pins.toml`` and ``survey.toml``, 4 GB.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Pin:
 
 
 @cache
-def _document() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("pins.toml").read_text(encoding="utf-8"))
+def _document(file: str = "pins.toml") -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(file).read_text(encoding="utf-8"))
 
 
 def pins(*keys: str) -> tuple[Pin, ...]:
@@ -91,6 +92,17 @@ def pins(*keys: str) -> tuple[Pin, ...]:
 def sets(section: str) -> tuple[str, ...]:
     """The names of the tables in a section."""
     return tuple(_document()[section])
+
+
+def surveyed(*, whole: bool) -> tuple[Pin, ...]:
+    """The wheels that a survey is held against: *whole*, or as many as CI takes. Each is there once."""
+    more = _document("survey.toml")
+    known = {pin.file: pin for pin in _pins_in(_document()) if pin.is_wheel}
+    if whole:
+        return tuple(
+            {**known, **{pin.file: pin for kind in ("ci", "more") for pin in _pins_in(more[kind])}}.values()
+        )
+    return (*(known[file] for file in more["in-ci"]), *_pins_in(more["ci"]))
 
 
 def _pins_in(table: Mapping[str, Any]) -> Iterator[Pin]:
@@ -221,4 +233,7 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    download()
+    if sys.argv[1:] == ["survey"]:
+        brought(*surveyed(whole=True))
+    else:
+        download()

@@ -19,8 +19,8 @@ FIRST = 32 << 10
 _LARGEST = 4 << 20
 """Bytes that are fetched at once at most."""
 _HEAD, _END = 64 << 20, 32 << 20
-"""Bytes of the content that are kept, from its beginning and from what came last. The first 19 MB of
-libtriton.so, with 137,000 symbols, tell all."""
+"""Bytes of the content that are kept, from its beginning and from what came last. The first 19 MB of libtriton.so,
+with 137,000 symbols, tell all."""
 _PIECE = 1 << 18
 
 
@@ -58,20 +58,16 @@ class Inflating:
             raise ValueError("a content is read without steps")
         if start >= stop:
             return b""
-        if not self._reaches(start, stop):
-            self._head, self._last, self._done, self._stream = bytearray(), [], 0, self._pieces()
         found = bytearray(self._kept(start, stop))
+        if start + len(found) < min(stop, self._done):  # what lies between the two that are kept
+            self._head, self._last, self._done, self._stream = bytearray(), [], 0, self._pieces()
+            found.clear()
         while start + len(found) < stop:
             at, piece = self._advance()
             wanted = start + len(found) - at
             if wanted < len(piece):
                 found += piece[wanted : stop - at]
         return bytes(found)
-
-    def _reaches(self, start: int, stop: int) -> bool:
-        """Whether all of a range is still there, or still to come."""
-        lost, kept = len(self._head), self._last[0][0] if self._last else self._done
-        return kept <= lost or stop <= lost or start >= kept
 
     def _kept(self, start: int, stop: int) -> bytes:
         """What of a range is there, from its first byte on."""
