@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tools import api_page, cli_page, json_page, rule_page
+from tools import api_page, cli_page, json_page, rule_page, survey_page
 from wheelfuse.auditing.rules import entries
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
@@ -14,6 +14,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page.page,
     "json.md": json_page.page,
     "rules.md": lambda: rule_page.page(entries()),
+    "survey-tables.md": survey_page.page,
 }
 
 

@@ -15,6 +15,7 @@ from wheelfuse.abi.producers import read_producers
 from wheelfuse.content import opened
 from wheelfuse.elf.edit import Undo, rename
 from wheelfuse.elf.fatbin import SECTIONS, read_device_code
+from wheelfuse.elf.front import More, read_front
 from wheelfuse.elf.image import Image, Section, read_image
 from wheelfuse.elf.module_ids import read_naming
 from wheelfuse.elf.payloads import payloads
@@ -41,6 +42,17 @@ def check_image(data: bytes, place: Path) -> None:
     with opened(path) as content:
         expect(read_image(content, deep=True) == image, "another image from disk")
     read_device_code(data, image)
+
+
+def check_front(data: bytes, place: Path) -> None:
+    """However much of a file is there, its front tells, wants more that the file has, or does not tell."""
+    for length in (len(data) // 3, len(data)):
+        found = read_front(data[:length], len(data), "image.so")
+        if isinstance(found, More):
+            expect(
+                length < found.size <= len(data),
+                f"{found.size} bytes wanted of {len(data)}, {length} are there",
+            )
 
 
 def fat_binaries() -> st.SearchStrategy[bytes]:
@@ -92,6 +104,7 @@ def check_edits(data: bytes, place: Path) -> None:
 
 TARGETS = (
     Target("image", "ELF image", objects, check_image, 120, guided=True),
+    Target("front", "ELF image by its front", objects, check_front, 40, guided=True),
     Target("fat-binary", "fat binary", fat_binaries, check_fat_binary, 120, guided=True),
     Target("edits", "ELF edits: rename, strip, outsource", objects, check_edits, 80, guided=True),
 )

@@ -852,6 +852,22 @@ class TestSignals:
         assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
         assert not (tmp_path / "out").exists()
 
+    def test_what_it_does_to_others_may_be_told_first(self, wheels: Path, tmp_path: Path) -> None:
+        """A worker that it killed is no reason of its own, if Python ignored the signal here for a moment."""
+        body = (
+            "import os, signal\n"
+            "from wheelfuse.errors import JobFailed\n"
+            "from wheelfuse.wheel.writer import ZipWriter\n"
+            "class Dying:\n"
+            f"    def __del__(self): os.kill(os.getpid(), {int(signal.SIGTERM)})\n"
+            "def copy(*_):\n    Dying()\n    raise JobFailed('a process was killed')\n"
+            "ZipWriter.copy = copy"
+        )
+        line = script(body, "merge", wheels, "-o", tmp_path / "out")
+        done = subprocess.run(line, capture_output=True, text=True, timeout=30)
+        assert done.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), done.stderr
+        assert not (tmp_path / "out").exists()
+
     def test_one_of_which_python_makes_another_exception(self, wheels: Path, tmp_path: Path) -> None:
         """As CPython 3.11 does where a class is made."""
         body = (

@@ -45,8 +45,9 @@ def read(remote: Remote, limits: Limits, unless: str = "") -> Rows | Unchanged:
     """What the text of the file says: ``fail``, ``die``, ``slow``, a number of symbols."""
     path = local_path(remote.url)
     assert path is not None
-    with Path(os.environ["READ"]).open("a") as file:
-        file.write(f"{remote.name} {unless}\n")
+    if noted := os.environ.get("READ"):
+        with Path(noted).open("a") as file:
+            file.write(f"{remote.name} {unless}\n")
     text = path.read_text()
     if text == "fail":
         return failed(remote, "it does not want to", fetched=10, requests=1)
@@ -66,7 +67,9 @@ def stored(directory: Path) -> dict[str, list[tuple[object, ...]]]:
     found = {}
     for table in TABLES:
         files = sorted((directory / table).glob("*.parquet"))
-        found[table] = sorted((row for file in files for row in rows_of(table, pq.read_table(file))), key=repr)
+        found[table] = sorted(
+            (row for file in files for row in rows_of(table, pq.ParquetFile(file).read())), key=repr
+        )
     return found
 
 

@@ -14,10 +14,13 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
+from tests.surveying.surveyed import read, stored
 from tests.surveying.tasks import Task, do
 from wheelfuse.errors import JobFailed, UsageError
 from wheelfuse.surveying import cluster
+from wheelfuse.surveying.api import run as survey
 from wheelfuse.surveying.cluster import run
+from wheelfuse.surveying.options import SurveyOptions
 from wheelfuse.surveying.pool import Unanswered
 
 LONG = 100.0
@@ -31,7 +34,7 @@ def local() -> Iterator[LocalCluster]:
     root = str(Path(__file__).parents[2])
     with pytest.MonkeyPatch.context() as patch, dask.config.set(SETTINGS):
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (root, path))))
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as made:
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as made:
             yield made
 
 
@@ -50,9 +53,13 @@ def test_every_item_is_done_once_by_all_workers(local: LocalCluster) -> None:
     assert {result[1] for result in results} == set(processes(local))
 
 
-def test_results_are_given_while_items_are_taken_and_are_forgotten_by_the_cluster(local: LocalCluster) -> None:
+def test_results_are_given_while_items_are_taken_and_are_forgotten_by_the_cluster(
+    local: LocalCluster,
+) -> None:
     taken = itertools.count()
-    results = run(do, (("do", next(taken)) for _ in itertools.count()), local.scheduler_address, LONG, told_nothing)
+    results = run(
+        do, (("do", next(taken)) for _ in itertools.count()), local.scheduler_address, LONG, told_nothing
+    )
     for _ in range(300):
         next(results)
     assert next(taken) <= 300 + 3 * 32
@@ -61,13 +68,31 @@ def test_results_are_given_while_items_are_taken_and_are_forgotten_by_the_cluste
     results.close()
 
 
+def test_a_survey_by_a_cluster_has_the_rows_of_one_without(local: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    for number in range(40):
+        path = tmp_path / "wheels" / f"w{number}-1-py3-none-any.whl"
+        path.write_text("fail" if number % 9 == 4 else str(number))
+    where = (str(tmp_path / "wheels"),)
+    here = survey(SurveyOptions(where, tmp_path / "here", workers=1), read)
+    there = survey(SurveyOptions(where, tmp_path / "there", scheduler=local.scheduler_address), read)
+    assert stored(tmp_path / "there") == stored(tmp_path / "here")
+    assert (
+        (there.read, there.failed, there.shares)
+        == (here.read, here.failed, here.shares)
+        == (36, 4, here.shares)
+    )
+
+
 def test_what_raises_says_what(local: LocalCluster) -> None:
     [(_, result)] = run(do, [("raise", 7)], local.scheduler_address, LONG, told_nothing)
     assert result == Unanswered("ValueError: no 7")
 
 
 @pytest.mark.parametrize("kind", ["die-once", "hang-once"])
-def test_an_item_whose_worker_dies_or_hangs_is_tried_again(local: LocalCluster, tmp_path: Path, kind: str) -> None:
+def test_an_item_whose_worker_dies_or_hangs_is_tried_again(
+    local: LocalCluster, tmp_path: Path, kind: str
+) -> None:
     noted = tmp_path / "noted"
     items = [(f"{kind if number == 3 else 'do'} {noted}", number) for number in range(12)]
     answers = list(run(do, items, local.scheduler_address, LONG if kind == "die-once" else 1.0, told_nothing))
@@ -76,7 +101,8 @@ def test_an_item_whose_worker_dies_or_hangs_is_tried_again(local: LocalCluster, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("die", "the workers that read it died, again"), ("hang", "not read within 1 s, again")]
+    ("kind", "reason"),
+    [("die", "the workers that read it died, again"), ("hang", "not read within 1 s, again")],
 )
 def test_one_that_kills_or_blocks_its_workers_is_given_up_and_no_other(
     local: LocalCluster, kind: str, reason: str
@@ -124,7 +150,7 @@ def test_a_worker_that_is_stopped_loses_nothing(local: LocalCluster, tmp_path: P
 
 
 def test_a_scheduler_that_goes_away_is_an_error() -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as made:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as made:
         results = run(do, [("slow", n) for n in range(1000)], made.scheduler_address, LONG, told_nothing)
         next(results)
         threading.Thread(target=made.close).start()

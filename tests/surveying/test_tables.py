@@ -51,7 +51,11 @@ def test_every_column_says_what_it_means() -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_come_back_as_they_were(table: str, tmp_path: Path) -> None:
-    wheels = [rows("a-1-py3-none-any.whl"), rows("b-1-py3-none-any.whl", symbols=0), Rows(rows("c.whl").wheel)]
+    wheels = [
+        rows("a-1-py3-none-any.whl"),
+        rows("b-1-py3-none-any.whl", symbols=0),
+        Rows(rows("c.whl").wheel),
+    ]
     path = written(table, list(map(packed, wheels)), tmp_path / "x")
     assert sorted(rows_of(table, read(table, path)), key=repr) == expected(wheels)[table]
 
@@ -77,7 +81,9 @@ def test_values_that_repeat_are_stored_once(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_written_out() -> None:
     strange = rows("caf\udce9.whl")
-    strange = Rows(strange.wheel._replace(problems=("\udc80",)), (), (), (MemberRow("1", "\udcff", None, 1, 1),))
+    strange = Rows(
+        strange.wheel._replace(problems=("\udc80",)), (), (), (MemberRow("1", "\udcff", None, 1, 1),)
+    )
     [row] = rows_of("wheels", gathered("wheels", [packed(strange)]))
     assert (row.url, row.problems) == ("caf\\udce9.whl", ("\\udc80",))
     [member] = rows_of("members", gathered("members", [packed(strange)]))

@@ -156,10 +156,12 @@ def require_rules(options: AuditOptions) -> None:
     Raises:
         UsageError: a code is that of no rule, nor the beginning of one.
     """
+    given = (*options.select, *(ignore.code for ignore in options.ignore), *options.severity)
+    if not given:
+        return
     from wheelfuse.auditing.rules import listed
 
     known = {rule.code for rule in listed()}
-    given = (*options.select, *(ignore.code for ignore in options.ignore), *options.severity)
     problems = [
         Problem(
             f"no rule has the code {code}{_meant_code(code)}", todo="wheelfuse audit --list-rules lists all."

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import click
 
 from wheelfuse import __version__
-from wheelfuse.cli.command import plain_option
+from wheelfuse.cli.command import HELP_OPTIONS, plain_option
 from wheelfuse.cli.terminal import complain, echo, speak_as_usual, warn
 from wheelfuse.errors import InvalidInput, Problem, UsageError, WheelfuseError
 from wheelfuse.suggest import meant
@@ -91,7 +91,7 @@ class _Commands(click.Group):
             sys.exit(141)
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, context_settings={"help_option_names": HELP_OPTIONS})
 @click.version_option(__version__, prog_name="wheelfuse")
 def cli() -> None:
     """Fuse the wheels of a build matrix, one per CPython, into one wheel that works on all of them, and tell where
@@ -175,6 +175,7 @@ def _ending_in_order() -> Iterator[None]:
     What comes soon after is the same wish, and does not disturb that.
     """
     until = -math.inf
+    lost: list[_End] = []
 
     def end(number: int, _: object) -> None:
         nonlocal until
@@ -191,6 +192,7 @@ def _ending_in_order() -> Iterator[None]:
         import threading
 
         until = -math.inf
+        lost.append(what.exc_value)
         number = int(what.exc_value.code) - 128
         threading.Timer(_RIGHT_AFTER, os.kill, (os.getpid(), number)).start()
 
@@ -201,8 +203,9 @@ def _ending_in_order() -> Iterator[None]:
             if handler is not signal.SIG_IGN:  # as nohup leaves it
                 signal.signal(number, end)
         yield
-    except Exception as error:
-        if end_behind := _End.behind(error):
+    except (Exception, SystemExit) as error:
+        # What the signal did to other processes may come before it is told again.
+        if end_behind := _End.behind(error) or next(iter(lost), None):
             raise end_behind from None
         raise
     finally:

@@ -11,6 +11,9 @@ import click
 from wheelfuse.cli.terminal import speak_plainly
 
 
+HELP_OPTIONS = ["-h", "--help"]
+
+
 @dataclass(frozen=True)
 class Example:
     """A call that does something worth doing: *what* it does, and the *line* to type."""
@@ -45,6 +48,8 @@ class Command(click.Command):
         sections: Mapping[str, tuple[str, ...]] | None = None,
         **settings: Any,
     ) -> None:
+        # Of its own, too: click keeps the option by whichever context was the first.
+        settings.setdefault("context_settings", {}).setdefault("help_option_names", HELP_OPTIONS)
         super().__init__(*arguments, **settings)
         self.params.append(plain_option())
         self.examples = examples

@@ -36,7 +36,11 @@ _FETCHED = 64  # results at once
 
 
 def run(
-    function: Callable[[T], R], items: Iterable[T], scheduler: str, deadline: float, tell: Callable[[str], None]
+    function: Callable[[T], R],
+    items: Iterable[T],
+    scheduler: str,
+    deadline: float,
+    tell: Callable[[str], None],
 ) -> Iterator[tuple[T, R | Unanswered]]:
     """Call a function for each item on the workers of a scheduler; what comes first is given first.
 
@@ -70,7 +74,12 @@ class _Tasks(Generic[T, R]):
     """Tasks of one run on a cluster."""
 
     def __init__(
-        self, client: Client, function: Callable[[T], R], scheduler: str, deadline: float, tell: Callable[[str], None]
+        self,
+        client: Client,
+        function: Callable[[T], R],
+        scheduler: str,
+        deadline: float,
+        tell: Callable[[str], None],
     ) -> None:
         self._client, self._scheduler, self._deadline, self._tell = client, scheduler, deadline, tell
         self._name = f"wheelfuse-survey-{secrets.token_hex(6)}"
@@ -91,7 +100,9 @@ class _Tasks(Generic[T, R]):
                 workers = self._workers()
                 if bool(workers) != able:
                     able = bool(workers)
-                    self._tell("It goes on." if able else "The scheduler has no workers; it goes on when one comes.")
+                    self._tell(
+                        "It goes on." if able else "The scheduler has no workers; it goes on when one comes."
+                    )
                 window = max(_LEAST, _PER_THREAD * sum(workers.values()))
                 yield from self._late(workers)
                 looked = time.monotonic()

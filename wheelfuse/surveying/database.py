@@ -20,6 +20,9 @@ from wheelfuse.surveying.columns import TABLES, columns
 SETTINGS = "survey.json"
 """The file that makes a directory that of a survey."""
 
+DROPPING = "dropping.json"
+"""The file that is there while rows are taken out."""
+
 SQL = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "list of text": "VARCHAR[]"}
 """The types of columns in SQL."""
 
@@ -147,7 +150,9 @@ def _view(connection: Any, directory: Path, table: str) -> None:
         if files
         else f"(SELECT {nothing} WHERE false)"
     )
-    connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}")
+    # After a crash while rows were taken out, there may be some whose wheel is gone.
+    whole = " WHERE id IN (SELECT id FROM wheels)" if table != "wheels" and (directory / DROPPING).exists() else ""
+    connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}{whole}")
 
 
 def _escaped(path: Path) -> str:

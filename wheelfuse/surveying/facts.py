@@ -45,7 +45,7 @@ def _wheel(
 ) -> WheelRow:
     name = subject.name
     assert name  # a wheel has one
-    project, version = name.project
+    project, _ = name.project
     found = (*subject.problems, *subject.unreadable)
     claimed = [tag.version for tag in subject.linux_platforms if tag.libc == "glibc"]
     return WheelRow(
@@ -56,7 +56,7 @@ def _wheel(
         status=READ,
         reason=None,
         project=project,
-        version=version,
+        version=name.version,
         build=name.build or None,
         python_tags=name.pythons,
         abi_tags=name.abis,

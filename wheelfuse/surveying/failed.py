@@ -24,7 +24,6 @@ def failed(remote: Remote, reason: str, *, fetched: int = 0, requests: int = 0) 
         name = WheelName.parse(remote.name)
     except InvalidInput:
         name = None
-    project, version = name.project if name else (None, None)
     return Rows(
         WheelRow(
             id=identifier(remote.url, remote.identity),
@@ -33,8 +32,8 @@ def failed(remote: Remote, reason: str, *, fetched: int = 0, requests: int = 0) 
             identity=remote.identity,
             status=FAILED,
             reason=reason,
-            project=project,
-            version=version,
+            project=name.project[0] if name else None,
+            version=name.version if name else None,
             build=(name.build or None) if name else None,
             python_tags=name.pythons if name else (),
             abi_tags=name.abis if name else (),

@@ -42,6 +42,8 @@ class SurveyOptions:
         if self.workers < 0:
             raise UsageError(f"--workers must be a number above zero, not {self.workers}")
         if self.workers and self.scheduler:
-            raise UsageError("--workers are of this machine, and --scheduler has workers of its own: name one of them")
+            raise UsageError(
+                "--workers are of this machine, and --scheduler has workers of its own: name one of them"
+            )
         if not self.deadline > 0:
             raise UsageError(f"--deadline must be a number of seconds above zero, not {self.deadline:g}")

@@ -104,7 +104,9 @@ class Parts:
         for number in committed(self._directory):
             names = ("url", "file", "identity", "status")
             content = read(_WHEELS, part(self._directory, _WHEELS, number), names)
-            for url, file, identity, status in zip(*(content[name].to_pylist() for name in names), strict=True):
+            for url, file, identity, status in zip(
+                *(content[name].to_pylist() for name in names), strict=True
+            ):
                 yield Known(number, url, file, identity, status == "read")
 
     def add(self, wheel: Packed, replaces: int | None = None) -> None:
@@ -187,7 +189,9 @@ def _require_fit(directory: Path, resume: bool) -> None:
     manifest = directory / _MANIFEST
     if foreign and not manifest.is_file():
         what = f"holds {foreign[0]}, and no survey"
-        raise UsageError(Problem(what, str(directory), todo="Name a directory that is empty, or not there yet."))
+        raise UsageError(
+            Problem(what, str(directory), todo="Name a directory that is empty, or not there yet.")
+        )
     if not committed(directory):
         return
     try:

@@ -32,12 +32,16 @@ ATTEMPTS = 2
 """How often an item is tried that ends its process, or does not end."""
 
 _IN_FLIGHT = 2  # items in a process: one that it works on, and one that waits there, so that it need not wait
-_STARTS = 3  # processes that are killed before they are ready, one after the other, before that counts as a failure
+_STARTS = (
+    3  # processes that are killed before they are ready, one after the other, before that counts as a failure
+)
 _LENGTH = struct.Struct("!Q")
 _CHUNK = 1 << 20  # bytes
 _READY = b""
 _STARTING = 60.0  # seconds that a process may take before it is ready, at least
-_PROGRAM = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import work; work(*map(int, sys.argv[1:3]))"
+_PROGRAM = (
+    f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import work; work(*map(int, sys.argv[1:3]))"
+)
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,11 @@ class _Pool(Generic[T, R]):
         first = min(worker.late_at(self._deadline) for worker in busy)
         heard = [key.data for key, _ in self._selector.select(max(first - time.monotonic(), 0.0))]
         now = time.monotonic()
-        return heard, [worker for worker in busy if worker not in heard and worker.late_at(self._deadline) <= now]
+        return heard, [
+            worker for worker in busy if worker not in heard and worker.late_at(self._deadline) <= now
+        ]
 
-    def _look(
-        self, heard: list[_Worker[T]], late: list[_Worker[T]]
-    ) -> Iterator[tuple[T, R | Unanswered]]:
+    def _look(self, heard: list[_Worker[T]], late: list[_Worker[T]]) -> Iterator[tuple[T, R | Unanswered]]:
         for worker in heard:
             alive = worker.receive()
             yield from worker.answers()

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from wheelfuse.auditing.subject import Kind, SharedObject, Subject
 from wheelfuse.content import stream
-from wheelfuse.elf.front import More, read_front
+from wheelfuse.elf.front import read_front
 from wheelfuse.elf.image import MAGIC, Image, read_image
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying.facts import rows_of
@@ -38,12 +38,12 @@ _SMALL = 64 << 20
 """Bytes of a member that is read as a whole, at most."""
 _LOADABLE = ("ET_DYN", "ET_EXEC")
 _LIBRARY = re.compile(r"\.so(\.|$)")
-_NO_ELF = frozenset(
-    ".c .cc .cfg .conf .cpp .css .csv .cu .cuh .exe .gif .gz .h .hpp .htm .html .ini .ipynb .jpg .js .json .lua .map"
-    " .md .npy .npz .pem .pkl .png .pth .pxd .pxi .py .pyc .pyi .pyx .r .rs .rst .sh .svg .toml .ts .ttf .txt .typed"
-    " .woff .woff2 .xml .yaml .yml .zip".split()
+_NO_ELF = re.compile(
+    r"\.(c|cc|cfg|conf|cpp|css|csv|cuh?|exe|gif|gz|h|hpp|html?|ini|ipynb|jpg|js|json|lua|map|md|np[yz]|pem|pkl|png|pth"
+    r"|pxd|pxi|pyc?|pyi|pyx|r|rs|rst|sh|svg|toml|ts|ttf|txt|typed|woff2?|xml|ya?ml|zip)$",
+    re.IGNORECASE,
 )
-"""Suffixes of files that are executable by their mode alone."""
+"""Files that are executable by their mode alone."""
 _MOST_KEPT = 500_000
 """Symbols of files that are kept, for other wheels with the same file."""
 
@@ -241,6 +241,7 @@ def _may_be_elf(member: Member) -> bool:
     """Whether a member is looked into: by its name, or because it is a program by its mode or place."""
     if member.is_symlink or member.size < 64:
         return False
-    suffix = posixpath.splitext(member.path)[1].lower()
     program = bool(stat.S_IMODE(member.mode) & 0o111) or ".data/scripts/" in member.path
-    return bool(_LIBRARY.search(posixpath.basename(member.path))) or (program and suffix not in _NO_ELF)
+    return bool(_LIBRARY.search(posixpath.basename(member.path))) or (
+        program and not _NO_ELF.search(member.path)
+    )

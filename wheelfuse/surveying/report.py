@@ -117,7 +117,9 @@ class Count:
 
     def report(self, output: Path) -> SurveyReport:
         """What it came to."""
-        worst = (Worst(file, url, fetched, size) for fetched, file, url, size in sorted(self._worst, reverse=True))
+        worst = (
+            Worst(file, url, fetched, size) for fetched, file, url, size in sorted(self._worst, reverse=True)
+        )
         return SurveyReport(
             output,
             self.read,

@@ -82,13 +82,19 @@ def gathered(table: str, wheels: Sequence[Packed]) -> pa.Table:
     """The rows of several wheels in one table."""
     batches = (wheel.batches[table] for wheel in wheels if table in wheel.batches)
     arrow = schema(table)
-    return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(each), arrow) for each in batches], arrow)
+    return pa.Table.from_batches(
+        [pa.ipc.read_record_batch(pa.py_buffer(each), arrow) for each in batches], arrow
+    )
 
 
 def write(table: str, rows: pa.Table, file: BinaryIO) -> None:
     """Write a table as Parquet."""
     pq.write_table(
-        rows, file, row_group_size=_ROW_GROUP, compression="zstd", use_dictionary=list(_with_dictionary(table))
+        rows,
+        file,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        use_dictionary=list(_with_dictionary(table)),
     )
 
 
@@ -129,7 +135,9 @@ def storable(text: str) -> str:
 
 def _batch(table: str, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
     arrow = schema(table)
-    arrays = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), arrow, strict=True)]
+    arrays = [
+        _array(values, field.type) for values, field in zip(zip(*rows, strict=True), arrow, strict=True)
+    ]
     for array, field in zip(arrays, arrow, strict=True):
         if array.null_count and not field.nullable:
             raise ValueError(f"{field.name} may not be null")
