@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 from wheelfuse.errors import InvalidInput, Problem, told
 from wheelfuse.wheel.layout import (
     CENTRAL_MAGIC,
+    LOCAL_HEADER,
     EndRecord,
     LocalHeader,
     Read,
@@ -121,10 +122,21 @@ class Reader:
         Raises:
             InvalidInput: as :meth:`read`, as far as the directory alone tells.
         """
-        infos, _ = self._entries()
+        infos, end = self._entries()
+        if problems := list(self._reaching_too_far(infos, end)):
+            raise InvalidInput(told(problems))
         return _listing(
             infos, [_member(info, info.header_offset) for info in infos if not _is_directory(info)]
         )
+
+    def _reaching_too_far(self, infos: list[zipfile.ZipInfo], end: EndRecord) -> Iterator[Problem]:
+        """Members that have no room before what follows them, even behind the shortest of local headers."""
+        ordered = sorted(infos, key=lambda info: info.header_offset)
+        offsets = (*(info.header_offset for info in ordered[1:]), end.start)
+        for info, following in zip(ordered, offsets, strict=True):
+            header = LOCAL_HEADER + len(info.filename.encode())
+            if info.header_offset + header + info.compress_size > following:
+                yield self._problem("reaches into what follows it", info.filename, _AGAIN)
 
     def _entries(self) -> tuple[list[zipfile.ZipInfo], EndRecord]:
         """The entries of the directory, of which each can be used."""

@@ -21,6 +21,8 @@ _PAGE = 1 << 12  # bytes; a disk reads no less
 _LONGEST_COMMENT = 0xFFFF  # bytes
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
+LOCAL_HEADER = _LOCAL.size
+"""Bytes of a local header without the name and the extra field."""
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4sHHHHIIH")
 _END64 = struct.Struct("<4sQHHIIQQQQ")
