@@ -43,8 +43,8 @@ def test_the_pins_of_the_whole_set_are_of_many_projects_and_kinds() -> None:
 
 
 WRONG: dict[str, object] = {
-    "needed": ("libz.so.1",), "imports": 7, "exports": 7, "glibc": "2.5", "loaders": ("cp313",), "missing": ("PyX cp312",),
-    "python_symbols": 7, "machine": "EM_386", "torch": (),
+    "needed": ("libz.so.1",), "imports": 7, "exports": 7, "glibc": "2.5", "loaders": ("cp313",),
+    "missing": ("PyX cp312",), "python_symbols": 7, "machine": "EM_386", "torch": (),
 }  # fmt: skip
 
 
