@@ -48,7 +48,13 @@ MAY_IMPORT = {
 }
 """Which parts of wheelfuse each part may import, besides itself."""
 
-ONLY_IN = {"click": {"cli"}, "rich": {"report"}, "jinja2": {"report"}, "urllib3": {"surveying"}, "fsspec": {"surveying"}, "duckdb": {"surveying"}, "torch": set[str]()}
+ONLY_IN = {
+    "click": {"cli"},
+    "rich": {"report"},
+    "jinja2": {"report"},
+    **{name: {"surveying"} for name in ("distributed", "duckdb", "fsspec", "pyarrow", "urllib3")},
+    "torch": set[str](),
+}
 """Libraries that only these parts may import."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

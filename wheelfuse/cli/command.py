@@ -10,7 +10,6 @@ import click
 
 from wheelfuse.cli.terminal import speak_plainly
 
-
 HELP_OPTIONS = ["-h", "--help"]
 
 

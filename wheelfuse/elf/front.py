@@ -76,7 +76,7 @@ def read_front(front: bytes, size: int, name: str) -> Image | More | None:
     try:
         return _image(_Bytes(front), size, posixpath.basename(name))
     except _Short as short:
-        return More(short.end) if len(front) < short.end <= size else None
+        return More(min(short.end, size)) if len(front) < size else None
     except (InvalidInput, ValueError, struct.error):
         return None
 
@@ -467,9 +467,10 @@ def _relocations_follow(symbols: _Symbols, start: int) -> bool:
 
 
 def _end_of_strings(symbols: _Symbols, versions: _Versions) -> int:
-    """Where the string table ends: before the versions, or where what follows is no name."""
+    """Where the string table ends: before the next table, or where what follows is no name."""
     end = max(symbols.names_end, versions.last)
-    return versions.start if versions.start >= end else _end_of_names(symbols, end)
+    following = [start for start in (versions.start, symbols.hashes.start) if start >= end]
+    return min(following) if following else _end_of_names(symbols, end)
 
 
 def _end_of_names(symbols: _Symbols, end: int) -> int:

@@ -61,7 +61,11 @@ class Meter:
             if not done:
                 return [doing, so_far]
             amount = human_size(done) if self._of == BYTES else f"{done} {self._of}"
-            return [f"{doing} {amount}", *([self._rate(done / seconds)] if seconds >= _TOO_SOON else []), so_far]
+            return [
+                f"{doing} {amount}",
+                *([self._rate(done / seconds)] if seconds >= _TOO_SOON else []),
+                so_far,
+            ]
         parts = [f"{doing} {self._amount(done, total)} ({done * 100 // total}%)"]
         if not done or seconds < _TOO_SOON:
             return [*parts, f"{duration(seconds)} so far"]

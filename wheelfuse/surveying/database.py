@@ -151,7 +151,11 @@ def _view(connection: Any, directory: Path, table: str) -> None:
         else f"(SELECT {nothing} WHERE false)"
     )
     # After a crash while rows were taken out, there may be some whose wheel is gone.
-    whole = " WHERE id IN (SELECT id FROM wheels)" if table != "wheels" and (directory / DROPPING).exists() else ""
+    whole = (
+        " WHERE id IN (SELECT id FROM wheels)"
+        if table != "wheels" and (directory / DROPPING).exists()
+        else ""
+    )
     connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}{whole}")
 
 
