@@ -118,9 +118,10 @@ class _Kept:
         return self._files.get((digest, posixpath.basename(path))) if digest else None
 
     def put(self, digest: str, path: str, image: Image, whole: bool) -> None:
-        if not digest:
+        key = (digest, posixpath.basename(path))
+        if not digest or key in self._files:
             return
-        self._files[digest, posixpath.basename(path)] = image, whole
+        self._files[key] = image, whole
         self._symbols += _symbols(image)
         while self._symbols > _MOST_KEPT:
             _, (oldest, _) = self._files.popitem(last=False)
