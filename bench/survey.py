@@ -280,6 +280,9 @@ def bench(directory: Path, count: int, *, whole: bool) -> Outcome:
     generate(directory / "all" / "made", count)
     output, surveys = directory / "survey", list[Survey]()
     with served(directory / "all") as server:
+        for workers in ("1", "2"):
+            name = f"real wheels, pool of {workers}"
+            surveys.append(surveyed_by(name, server, output, real, "--workers", workers, below="real/"))
         surveys.append(surveyed_by("real wheels", server, output, real, below="real/"))
         fetched = fetched_of(output)
         surveys += _speeds(server, output, real + count, "no latency")
@@ -321,6 +324,9 @@ def _figures(surveys: Sequence[Survey], real: Sequence[Fetched]) -> Iterator[Fig
     by_name = {survey.name: survey for survey in surveys}
     size = sum(wheel.size for wheel in real)
     yield Figure("real wheels: bytes fetched of all", 100 * sum(w.fetched for w in real) / size, "%", 15)
+    for workers in (1, 2):
+        came = by_name[f"real wheels, pool of {workers}"].sent
+        yield Figure(f"real wheels: the same, pool of {workers}", 100 * came / size, "%", 15)
     counted = by_name["real wheels"].sent / max(1, sum(wheel.fetched for wheel in real))
     yield Figure("real wheels: bytes that the server counted / bytes in the table", counted, "×")
     yield Figure("real wheels: requests of a wheel", sum(w.requests for w in real) / len(real), "")
