@@ -112,7 +112,7 @@ class TestWheel:
             for target in ("cp311", "cp312")
         ]
         first, second = map(read, paths)
-        assert second.wheel.fetched == TAIL < first.wheel.fetched
+        assert second.wheel.fetched < 70_000 < 130_000 < first.wheel.fetched
         assert [row[1:] for row in first.symbols] == [row[1:] for row in second.symbols]
 
     def test_one_that_did_not_change_is_not_read(self, tmp_path: Path) -> None:
