@@ -26,7 +26,7 @@ from wheelfuse import __version__
 from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.surveying import http, ranges
 from wheelfuse.surveying.http import Tally
-from wheelfuse.surveying.ranges import TAIL, Unchanged, opened
+from wheelfuse.surveying.ranges import TAIL, Unchanged, opened, tail_of
 from wheelfuse.surveying.rows import Remote
 
 SMALL, LARGE, EMPTY = "small-1.0-py3-none-any.whl", "large-1.0-py3-none-any.whl", "empty-1.0-py3-none-any.whl"
@@ -530,12 +530,13 @@ def memory() -> Iterator[Any]:
     system.rm("/wheels", recursive=True)
 
 
+END = SIZE - tail_of(SIZE)
 IN_MEMORY = Remote(f"memory://wheels/{LARGE}", LARGE)
 
 
 def test_a_file_of_another_file_system(memory: Any) -> None:
     with opened(IN_MEMORY) as source:
-        assert source.read(SIZE - TAIL + 5, 0) == CONTENTS[LARGE][: SIZE - TAIL + 5]
+        assert source.read(END + 5, 0) == CONTENTS[LARGE][: END + 5]
         assert (source.size, source.fetched, source.requests) == (SIZE, SIZE, 3)
         known = source.identity
     with pytest.raises(Unchanged), opened(IN_MEMORY, unless=known):

@@ -95,11 +95,13 @@ class Inflating:
         size = crc = 0
         last = b""
         for piece in self._inflated():
-            if last:
-                yield last
-            crc, size, last = zlib.crc32(piece, crc), size + len(piece), piece
+            crc, size = zlib.crc32(piece, crc), size + len(piece)
             if size > self._member.size:
                 break
+            if size < self._member.size:
+                yield piece
+            else:
+                last = piece
         if size != self._member.size or crc != self._member.crc:
             raise self._damaged("checksum or size is not as the directory says")
         yield last

@@ -24,7 +24,8 @@ from wheelfuse.surveying.http import Answer, RequestFailed, Tally
 from wheelfuse.surveying.rows import Remote
 
 TAIL = 256 << 10
-"""Bytes at the end of a file that come first."""
+"""Bytes at the end of a file that come first, if its size is not known, and at most."""
+_LEAST_TAIL = 32 << 10
 WHOLE = 64 << 20
 """Bytes of a file that are taken at once, into memory, from a server that does not know ranges."""
 
@@ -94,6 +95,11 @@ class Source(ABC):
         )
 
 
+def tail_of(size: int | None) -> int:
+    """How many bytes at the end of a file come first, if its size is known: those of a small one are all."""
+    return TAIL if size is None or size <= TAIL else min(TAIL, max(_LEAST_TAIL, size // 32))
+
+
 @contextmanager
 def opened(remote: Remote, *, unless: str = "", tally: Tally | None = None) -> Iterator[Source]:
     """A wheel to read parts of. *tally*, which a caller may give, also knows what an attempt took that failed.
@@ -153,7 +159,7 @@ class _File(Source):
         if unless == self.identity:
             raise Unchanged(tally)
         self.size = os.fstat(descriptor).st_size
-        self._tail = self._fetch(max(0, self.size - TAIL), self.size)
+        self._tail = self._fetch(max(0, self.size - tail_of(self.size)), self.size)
 
     def _fetch(self, start: int, end: int) -> bytes:
         self._tally.requests += 1
@@ -180,7 +186,8 @@ class _Web(Source):
             conditions["If-None-Match"] = unless
         elif unless.startswith(_MODIFIED):
             conditions["If-Modified-Since"] = unless.removeprefix(_MODIFIED)
-        answer = self._asked({"Range": f"bytes=-{TAIL}"} | conditions, _wanted(TAIL))
+        self._ending = tail_of(remote.size)
+        answer = self._asked({"Range": f"bytes=-{self._ending}"} | conditions, _wanted(self._ending))
         if answer.status == 304 and conditions:
             raise Unchanged(tally)
         self._first(answer)
@@ -199,7 +206,7 @@ class _Web(Source):
         if answer.status == 206:
             first, last, size = self._content_range(answer)
             self.size = last + 1 if size is None else size
-            if (first, last) != (max(0, self.size - TAIL), self.size - 1):
+            if (first, last) != (max(0, self.size - self._ending), self.size - 1):
                 raise self._wrong(f"the server sent bytes {first}-{last} of {self.size}, not the last ones")
             self._tail = self._body(answer, last + 1 - first)
         elif answer.status == 416:  # it is empty, or the server minds ranges longer than the file
@@ -216,7 +223,7 @@ class _Web(Source):
         if size is None:
             raise self._wrong("the server does not know ranges, nor says how large the file is", _DOWNLOAD)
         self.size = size
-        start = max(0, size - TAIL)
+        start = max(0, size - self._ending)
         found = self._fetch(start, size) if size else b""
         self._tail = self._tail or found
 
@@ -336,7 +343,7 @@ class _Stored(Source):
         if info.get("type") != "file" or not isinstance(size, int):
             raise self._wrong("is no file of a known size")
         self.size = size
-        self._tail = self._fetch(max(0, size - TAIL), size)
+        self._tail = self._fetch(max(0, size - tail_of(size)), size)
 
     def _fetch(self, start: int, end: int) -> bytes:
         if start == end:
