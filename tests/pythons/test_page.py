@@ -65,7 +65,7 @@ def test_the_text_is_what_is_printed() -> None:
     result = assign(
         matrix(REQUIRES, MatrixOptions(include=parse_pythons(["3.14t"]))), choose(found, [unusable])
     )
-    assert pythons_text(result).strip().splitlines() == lines
+    assert pythons_text(result, width=120).strip().splitlines() == lines
 
 
 def interpreter(tag: str, version: str, source: str, path: str) -> Interpreter:

@@ -194,4 +194,5 @@ def test_every_schema_says_what_it_is_for() -> None:
         "doctor-1.json",
         "compile-1.json",
         "pythons-1.json",
+        "survey-answer-1.json",
     }
