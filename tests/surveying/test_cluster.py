@@ -46,6 +46,16 @@ def processes(local: LocalCluster) -> list[int]:
     return [nanny.process.process.pid for nanny in local.workers.values() if nanny.process]
 
 
+def test_items_of_one_kind_are_one_task_a_few_at_a_time(local: LocalCluster) -> None:
+    items = [("pid", number) for number in range(30)]
+    answers = dict(run(do, items, local.scheduler_address, LONG, told_nothing, lambda item: item[1] // 3))
+    assert sorted(answers) == items
+    for kind in range(10):
+        results = [answers["pid", 3 * kind + n] for n in range(3)]
+        assert len({result[1] for result in results if not isinstance(result, Unanswered)}) == 1
+    assert [len(group) for group in cluster._grouped(range(20), lambda _: 0)] == [8, 8, 4]
+
+
 def test_every_item_is_done_once_by_all_workers(local: LocalCluster) -> None:
     answers = dict(run(do, [("slow", n) for n in range(60)], local.scheduler_address, LONG, told_nothing))
     results = [result for result in answers.values() if not isinstance(result, Unanswered)]

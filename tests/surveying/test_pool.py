@@ -51,8 +51,28 @@ def test_items_are_taken_as_they_are_needed_and_results_come_before_all_are() ->
     results = run(do, endless, 2, LONG)
     for _ in range(10):
         next(results)
-    assert next(taken) <= 10 + 2 * 2 + 1
+    assert next(taken) <= 10 + 2 * (2 + 8) + 1
     results.close()
+
+
+def test_items_of_one_kind_go_to_one_process_while_there_are_others() -> None:
+    items = [("slow", number) for number in range(40)]
+    answers = list(run(do, items, 2, LONG, lambda item: item[1] // 10))
+    where = {(item[1] // 10, result[1]) for item, result in answers if not isinstance(result, Unanswered)}
+    assert len(answers) == 40 and len({process for _, process in where}) == 2
+    assert len(where) <= 5  # the last kind may be shared
+
+
+def test_what_fails_to_list_items_does_not_lose_those_before() -> None:
+    def listed() -> Iterator[tuple[str, int]]:
+        yield from numbers(3, "do")
+        raise ValueError("no more")
+
+    answers = []
+    with pytest.raises(ValueError, match="no more"):
+        for item, _ in run(do, listed(), 2, LONG):
+            answers.append(item)
+    assert len(answers) == 3
 
 
 def test_no_item_takes_no_process() -> None:

@@ -495,12 +495,12 @@ def _others(strings: bytes, symbols: Collection[str], versions: Collection[str])
 
 
 def _soname(others: Sequence[str], name: str, libraries: Collection[str]) -> str:
-    """What is most like the name of the file, and is not needed."""
+    """The name that is that of the file but for the version, and is not needed."""
     like = [
         text
         for text in others
         if text not in libraries
-        and (text == name or text.startswith(f"{name}.") or name.startswith(f"{text}."))
         and _LIBRARY.fullmatch(text)
+        and text.partition(".so")[0] == name.partition(".so")[0]
     ]
     return max(like, key=len, default="")

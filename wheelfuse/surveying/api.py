@@ -199,11 +199,16 @@ def _answers(
     if options.scheduler:
         from wheelfuse.surveying import cluster
 
-        return cluster.run(function, tasks, options.scheduler, options.deadline, tell)
+        return cluster.run(function, tasks, options.scheduler, options.deadline, tell, _project)
     from wheelfuse.surveying import pool
 
     workers = options.workers or processors() * (1 if _all_local(options) else _OVER_NETWORK)
-    return pool.run(function, tasks, workers, options.deadline)
+    return pool.run(function, tasks, workers, options.deadline, _project)
+
+
+def _project(task: Task) -> str:
+    """What wheels have in common that hold the same libraries, which a worker reads once."""
+    return "-".join(task.remote.name.split("-")[:2])
 
 
 def _listed(options: SurveyOptions) -> Iterator[Remote | Unlisted]:

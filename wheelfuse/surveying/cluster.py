@@ -1,8 +1,9 @@
 """The same as :mod:`wheelfuse.surveying.pool`, by the workers of a Dask cluster that is there already.
 
 Dask tries the tasks of a worker that died elsewhere by itself, and gives those up that were in several that did: the
-one to blame, and what waited behind it. Here these are tried once more when all others are done, each alone. A task
-that takes too long ends with its worker, which its nanny starts anew.
+one to blame, and what waited behind it. Here these are tried once more when all others are done, each alone. An item
+that takes too long ends with its worker, which its nanny starts anew. A task is several items of one kind, since each
+task costs the scheduler some milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import groupby, islice
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -33,6 +35,7 @@ _ANSWER = 10.0  # seconds that a scheduler may take to answer
 _POLL = 1.0  # seconds between looks at what is late
 _RESTART = 30.0  # seconds that a worker may take to come back
 _FETCHED = 64  # results at once
+_MOST = 8  # items in a task
 
 
 def run(
@@ -41,11 +44,13 @@ def run(
     scheduler: str,
     deadline: float,
     tell: Callable[[str], None],
+    key: Callable[[T], object] = id,
 ) -> Iterator[tuple[T, R | Unanswered]]:
     """Call a function for each item on the workers of a scheduler; what comes first is given first.
 
-    They import the function by its name. Items are taken as workers have need of them, and results are forgotten by the
-    cluster when they are here. *tell* is told where the dashboard is, and what may go wrong.
+    They import the function by its name. Items of one *key* that follow each other go to one worker, a few at a time.
+    Items are taken as workers have need of them, and results are forgotten by the cluster when they are here.
+    *tell* is told where the dashboard is, and what may go wrong.
 
     Raises:
         UsageError: *scheduler* is no address.
@@ -56,14 +61,21 @@ def run(
         _check_versions(client, scheduler, tell)
         tasks: _Tasks[T, R] = _Tasks(client, function, scheduler, deadline, tell)
         lost: list[T] = []
-        for item, answer in tasks.answers(items):
+        for item, answer in tasks.answers(_grouped(items, key)):
             if isinstance(answer, _Lost):
                 lost.append(item)
             else:
                 yield item, answer
         for item in lost:
-            for _, answer in tasks.answers([item]):
+            for _, answer in tasks.answers([(item,)]):
                 yield item, Unanswered(f"{answer.reason}, again") if isinstance(answer, _Lost) else answer
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], object]) -> Iterator[tuple[T, ...]]:
+    """Items of one key that follow each other, so many at most."""
+    for _, group in groupby(items, key):
+        while few := tuple(islice(group, _MOST)):
+            yield few
 
 
 class _Lost(Unanswered):
@@ -85,15 +97,15 @@ class _Tasks(Generic[T, R]):
         self._name = f"wheelfuse-survey-{secrets.token_hex(6)}"
         self._function = partial(_begun_and_done, function, self._name)
         self._count = 0
-        self._in_flight: dict[int, tuple[T, Future[R]]] = {}
+        self._in_flight: dict[int, tuple[tuple[T, ...], Future[list[R | Unanswered]]]] = {}
         self._ended: SimpleQueue[int] = SimpleQueue()
         self._begun: dict[int, tuple[float, str]] = {}
-        """When each task was begun, by the clock of this process, and by which worker."""
+        """When each task was begun with its latest item, by the clock of this process, and by which worker."""
         client.subscribe_topic(self._name, self._note)
 
-    def answers(self, items: Iterable[T]) -> Iterator[tuple[T, R | Unanswered]]:
+    def answers(self, groups: Iterable[tuple[T, ...]]) -> Iterator[tuple[T, R | Unanswered]]:
         """The answers for these items; of those that are lost, too."""
-        waiting, looked = iter(items), 0.0
+        waiting, looked = iter(groups), 0.0
         window, more, able = _LEAST, True, True
         while True:
             if time.monotonic() - looked > _POLL:
@@ -112,17 +124,17 @@ class _Tasks(Generic[T, R]):
                 return
             yield from self._results(self._finished(min(_POLL, self._deadline / 4)))
 
-    def _submit(self, waiting: Iterator[T]) -> bool:
-        for item in waiting:
+    def _submit(self, waiting: Iterator[tuple[T, ...]]) -> bool:
+        for items in waiting:
             self._count += 1
             number = self._count
-            future = self._client.submit(self._function, number, item, key=(self._name, number), pure=False)
-            self._in_flight[number] = item, future
+            future = self._client.submit(self._function, number, items, key=(self._name, number), pure=False)
+            self._in_flight[number] = items, future
             future.add_done_callback(partial(self._end, number))
             return True
         return False
 
-    def _end(self, number: int, _: Future[R]) -> None:
+    def _end(self, number: int, _: Future[list[R | Unanswered]]) -> None:
         self._ended.put(number)
 
     def _finished(self, timeout: float) -> list[int]:
@@ -139,13 +151,13 @@ class _Tasks(Generic[T, R]):
     def _results(self, numbers: list[int]) -> Iterator[tuple[T, R | Unanswered]]:
         ended = [(number, *self._in_flight.pop(number)) for number in numbers if number in self._in_flight]
         results = self._gathered([future for *_, future in ended if future.status == "finished"])
-        for number, item, future in ended:
+        for number, items, future in ended:
             self._begun.pop(number, None)
-            answer = results[future.key] if future.key in results else self._answer(future)
+            answers = results[future.key] if future.key in results else self._answers(future, len(items))
             future.release()
-            yield item, answer
+            yield from zip(items, answers, strict=True)
 
-    def _gathered(self, futures: list[Future[R]]) -> dict[Any, R]:
+    def _gathered(self, futures: list[Future[list[R | Unanswered]]]) -> dict[Any, list[R | Unanswered]]:
         """The results by key, all of them in one go; none if one was lost meanwhile."""
         try:
             found = self._client.gather(futures) if futures else []
@@ -155,20 +167,23 @@ class _Tasks(Generic[T, R]):
             raise self._gone() from error
         return {future.key: result for future, result in zip(futures, found, strict=True)}
 
-    def _answer(self, future: Future[R]) -> R | Unanswered:
+    def _answers(self, future: Future[list[R | Unanswered]], number: int) -> list[R | Unanswered]:
         try:
             return future.result()
-        except KilledWorker:
-            return _Lost("the workers that read it died")
         except ModuleNotFoundError as error:
             raise _not_installed(f"a worker lacks {error.name}") from error
-        except (CancelledError, asyncio.CancelledError, OSError, TimeoutError) as error:
-            if future.status == "error":
-                return Unanswered(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001, since one task must not end the run
+            return [self._why(future, error)] * number
+
+    def _why(self, future: Future[list[R | Unanswered]], error: Exception) -> Unanswered:
+        """Why there is no answer of a task."""
+        if isinstance(error, KilledWorker):
+            return _Lost("the workers that read it died")
+        gone = isinstance(error, (CancelledError, asyncio.CancelledError, OSError, TimeoutError))
+        if gone and future.status != "error":
             self._workers()  # or else the scheduler is gone
             return _Lost("its result was lost with a worker")
-        except Exception as error:  # noqa: BLE001, since one item must not end the run
-            return Unanswered(f"{type(error).__name__}: {error}")
+        return Unanswered(f"{type(error).__name__}: {error}")
 
     def _workers(self) -> dict[str, int]:
         """The threads of each worker."""
@@ -191,8 +206,8 @@ class _Tasks(Generic[T, R]):
             future.cancel()
         for worker in set(late.values()):  # meanwhile the others go on
             threading.Thread(target=self._restart, args=(worker,), daemon=True).start()
-        for _, item, _ in lost:
-            yield item, _Lost(f"not read within {self._deadline:g} s")
+        for _, items, _ in lost:
+            yield from ((item, _Lost(f"not read within {self._deadline:g} s")) for item in items)
 
     def _is_done(self, number: int) -> bool:
         return number not in self._in_flight or self._in_flight[number][1].done()
@@ -215,11 +230,20 @@ class _Tasks(Generic[T, R]):
         return JobFailed(Problem(f"the scheduler {printable(self._scheduler)} is gone", todo=todo))
 
 
-def _begun_and_done(function: Callable[[T], R], topic: str, number: int, item: T) -> R:
-    """What a worker does: it tells that it has begun."""
-    worker = get_worker()
-    worker.log_event(topic, (number, worker.address))
-    return function(item)
+def _begun_and_done(
+    function: Callable[[T], R], topic: str, number: int, items: tuple[T, ...]
+) -> list[R | Unanswered]:
+    """What a worker does: it tells when it begins with each item."""
+    worker, answers = get_worker(), list[R | Unanswered]()
+    for item in items:
+        worker.log_event(topic, (number, worker.address))
+        try:
+            answers.append(function(item))
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:  # noqa: BLE001, since one item must not end the run
+            answers.append(Unanswered(f"{type(error).__name__}: {error}"))
+    return answers
 
 
 @contextmanager

@@ -31,6 +31,7 @@ R = TypeVar("R")
 ATTEMPTS = 2
 """How often an item is tried that ends its process, or does not end."""
 
+_AHEAD = 8  # items for each process that are known before it has need of them
 _IN_FLIGHT = 2  # items in a process: one that it works on, and one that waits there, so that it need not wait
 _STARTS = (
     3  # processes that are killed before they are ready, one after the other, before that counts as a failure
@@ -52,17 +53,22 @@ class Unanswered:
 
 
 def run(
-    function: Callable[[T], R], items: Iterable[T], workers: int, deadline: float
+    function: Callable[[T], R],
+    items: Iterable[T],
+    workers: int,
+    deadline: float,
+    key: Callable[[T], object] = id,
 ) -> Iterator[tuple[T, R | Unanswered]]:
     """Call a function for each item in so many processes; what comes first is given first.
 
-    Function, items and results are pickled, the function by its name. Items are taken as processes have need of them.
-    One that takes more than *deadline* seconds is late: its process is killed, and another one tries it once more.
+    Function, items and results are pickled, the function by its name. Items are taken a few for each process ahead, and
+    those of one *key* go to one process as far as none has to wait for that. One that takes more than *deadline*
+    seconds is late: its process is killed, and another one tries it once more.
 
     Raises:
         JobFailed: processes do not start.
     """
-    pool = _Pool(function, items, workers, deadline)
+    pool = _Pool(function, items, workers, deadline, key)
     try:
         yield from pool.results()
     finally:
@@ -70,20 +76,30 @@ def run(
 
 
 class _Item(Generic[T]):
-    """An item, and how often a process died or hung with it."""
+    """An item with its key, and how often a process died or hung with it."""
 
-    __slots__ = ("failures", "value")
+    __slots__ = ("failures", "key", "value")
 
-    def __init__(self, value: T) -> None:
-        self.value, self.failures = value, 0
+    def __init__(self, value: T, key: object) -> None:
+        self.value, self.key, self.failures = value, key, 0
 
 
 class _Pool(Generic[T, R]):
-    def __init__(self, function: Callable[[T], R], items: Iterable[T], workers: int, deadline: float) -> None:
+    def __init__(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        workers: int,
+        deadline: float,
+        key: Callable[[T], object],
+    ) -> None:
+        self._key = key
         self._function = pickle.dumps(function)
         self._items = iter(items)
         self._most, self._deadline = max(workers, 1), deadline
         self._again: deque[_Item[T]] = deque()
+        self._ahead: list[_Item[T]] = []
+        self._broken: Exception | None = None
         self._workers: list[_Worker[T]] = []
         self._selector = selectors.DefaultSelector()
         self._ended = False
@@ -94,6 +110,8 @@ class _Pool(Generic[T, R]):
         while True:
             self._hand_out()
             if not any(worker.items for worker in self._workers):
+                if self._broken:
+                    raise self._broken
                 return
             yield from self._look(*self._wait())
 
@@ -108,7 +126,7 @@ class _Pool(Generic[T, R]):
     def _hand_out(self) -> None:
         """First one item for each process, new ones included, and then one that waits there."""
         while len(self._workers) < self._most and all(worker.items for worker in self._workers):
-            if (item := self._next()) is None:
+            if (item := self._next(None)) is None:
                 break
             worker: _Worker[T] = _Worker(self._function)
             self._workers.append(worker)
@@ -116,17 +134,31 @@ class _Pool(Generic[T, R]):
             worker.give(item)
         for fill in range(1, _IN_FLIGHT + 1):
             for worker in self._workers:
-                while len(worker.items) < fill and (item := self._next()) is not None:
+                while len(worker.items) < fill and (item := self._next(worker)) is not None:
                     worker.give(item)
 
-    def _next(self) -> _Item[T] | None:
+    def _next(self, worker: _Worker[T] | None) -> _Item[T] | None:
+        """The next item for a process (None: a new one): of the key that it had last, or else one that no other has."""
         if self._again:
             return self._again.popleft()
-        if not self._ended:
-            for value in self._items:
-                return _Item(value)
-            self._ended = True
-        return None
+        self._look_ahead()
+        if not self._ahead:
+            return None
+        taken = {other.key for other in self._workers if other is not worker}
+        own = (at for at, item in enumerate(self._ahead) if worker and item.key == worker.key)
+        free = (at for at, item in enumerate(self._ahead) if item.key not in taken)
+        return self._ahead.pop(next(own, next(free, 0)))
+
+    def _look_ahead(self) -> None:
+        while not self._ended and len(self._ahead) < _AHEAD * self._most:
+            try:
+                value = next(self._items)
+            except StopIteration:
+                self._ended = True
+            except Exception as error:  # noqa: BLE001, raised again when what came before is done
+                self._ended, self._broken = True, error
+            else:
+                self._ahead.append(_Item(value, self._key(value)))
 
     def _wait(self) -> tuple[list[_Worker[T]], list[_Worker[T]]]:
         """The processes that have said something, or died; and those of the others that are late."""
@@ -178,6 +210,8 @@ class _Worker(Generic[T]):
         self.since = time.monotonic()
         """When it began with the first of them."""
         self.ready = False
+        self.key: object = None
+        """The key of the last item that it was given."""
         self._buffer = bytearray()
         self.socket, theirs = socket.socketpair()
         alive, self._alive = os.pipe()  # this process alone holds the end that is closed when it ends
@@ -203,6 +237,7 @@ class _Worker(Generic[T]):
         if not self.items:
             self.since = time.monotonic()
         self.items.append(item)
+        self.key = item.key
         self._send(pickle.dumps(item.value))
 
     def receive(self) -> bool:
