@@ -62,7 +62,7 @@ class WheelRow(NamedTuple):
     size: int | None
     """Bytes of the file."""
     fetched: int
-    """Bytes that were fetched of it."""
+    """Bytes that were fetched of it: fewer if the same process had read another wheel with the same files."""
     requests: int
     """Requests that it took."""
     requires_python: str | None
@@ -82,7 +82,8 @@ class WheelRow(NamedTuple):
     targets: tuple[str, ...]
     """The CPythons that would install it, by tags and Requires-Python, as far as they are released: cp312, cp313t."""
     uncovered: tuple[str, ...]
-    """Those that would install it, unreleased ones among them, and find no file that they can load of any module."""
+    """Those that would install it, unreleased ones among them, and find no file that they can load of any extension
+    module that is there to be imported, as rule WF108 of the audit has it."""
     glibc: str | None
     """The lowest glibc that has all that its files need: 2.17."""
     glibc_claimed: str | None
