@@ -67,6 +67,15 @@ def test_a_requirement_whose_marker_means_nothing_is_refused(tmp_path: Path, mar
 
 
 @pytest.mark.parametrize(
+    "text", [r"a; os_name == 'posi\x78'", r"a; python_version < '\12' and '' > python_version"]
+)
+def test_a_marker_with_an_escape_is_refused(tmp_path: Path, text: str) -> None:
+    """pip installs the first on Linux, and uv does not."""
+    path = hostile(tmp_path, files={"METADATA": stating(text)})
+    assert_refused(path, "whose marker has a backslash: packaging takes it for an escape", member=MEMBER)
+
+
+@pytest.mark.parametrize(
     "text", ["((", "", "-a", "a (1.0)", "a>=1.0.*", "a~=1", "a[", "a; b == '1'", "a @ not a url"]
 )
 def test_a_requirement_that_is_none_is_refused(tmp_path: Path, text: str) -> None:

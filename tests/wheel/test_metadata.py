@@ -166,6 +166,7 @@ def test_a_value_of_two_lines_is_not_written() -> None:
         (b"Wheel-Version: 1.0\nRoot-Is-Purelib: perhaps\n", "neither true nor false"),
         (b"Wheel-Version: 1.0\nTag: cp311-linux_x86_64\n", "not python-abi-platform"),
         (b"Wheel-Version: 1.0\nTag: a--c\n", "not python-abi-platform"),
+        (b"Wheel-Version: 1.0\nTag: a-b-c .d\n", "not python-abi-platform"),
         (b"Wheel-Version: 1.0\nnonsense\n", "line 2"),
     ],
 )

@@ -252,7 +252,7 @@ def _tags(headers: Headers) -> Iterator[str]:
     count = 0
     for header in headers.get_all("Tag"):
         sets = [part.split(".") for part in header.flat.split("-")]
-        if len(sets) != 3 or not all(map(all, sets)):
+        if len(sets) != 3 or not all(map(all, sets)) or len(header.flat.split()) != 1:
             raise InvalidInput(f"Tag is {_shown(header.flat)}, not python-abi-platform")
         count += math.prod(map(len, sets))
         if count > _MOST_TAGS:

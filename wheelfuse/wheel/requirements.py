@@ -16,6 +16,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from wheelfuse.wheel.metadata import Headers
 
 _LITERAL = re.compile(r"""("[^"]*")|('[^']*')""")
+_ESCAPED = (
+    "whose marker has a backslash: packaging takes it for an escape, uv for a letter, and PEP 508 has none"
+)
 _UNLIKE_A_VERSION = {"extra": "", "platform_release": "any"}
 """Where most is undefined. Of what differs by machine, only what may be compared as versions matters for that."""
 
@@ -34,17 +37,22 @@ def read_requirement(text: str) -> Requirement:
         raise InvalidRequirement("its marker has double quotes within single ones, which no value has")
     if why := _why_meaningless(requirement.marker):
         raise InvalidRequirement(why)
+    if "\\" in text:
+        raise InvalidRequirement(_ESCAPED)
     return requirement
 
 
 @lru_cache(1 << 12)  # the wheels of a release have the same ones
 def why_refused(text: str) -> str:
-    """Why pip refuses a wheel with this requirement, be it installed with its dependencies or without; or nothing."""
+    """Why a wheel with this requirement is refused, or nothing: pip does, be it installed with its dependencies or
+    without, or reads it otherwise than uv."""
     try:
         marker = Requirement(text).marker
     except InvalidRequirement as error:
-        return str(error).partition("\n")[0]
-    return _why_meaningless(marker) if marker else ""
+        return f"which pip refuses: {str(error).partition(chr(10))[0]}"
+    if marker and (why := _why_meaningless(marker)):
+        return f"which pip refuses: {why}"
+    return _ESCAPED if marker and "\\" in text else ""
 
 
 def _why_meaningless(marker: Marker) -> str:

@@ -262,9 +262,7 @@ def _requires_dist_problems(archive: Readable, path: str, metadata: Headers) -> 
         from wheelfuse.wheel.requirements import why_refused
     for header in found:
         if why := why_refused(header.flat):
-            yield archive.problem(
-                f"Requires-Dist {_cut(header.flat)!r}, which pip refuses: {_cut(why)}", path
-            )
+            yield archive.problem(f"Requires-Dist {_cut(header.flat)!r}, {_cut(why)}", path)
 
 
 def _cut(text: str) -> str:
