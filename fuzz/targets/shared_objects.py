@@ -53,6 +53,8 @@ def check_front(data: bytes, place: Path) -> None:
                 length < found.size <= len(data),
                 f"{found.size} bytes wanted of {len(data)}, {length} are there",
             )
+    if found is None:
+        raise InvalidInput("the front does not tell")
 
 
 def fat_binaries() -> st.SearchStrategy[bytes]:
