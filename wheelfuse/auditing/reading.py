@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -117,23 +116,18 @@ def read_archive(
     said = statements(archive)
     seen = _read_members(archive, said, threads, tell or (lambda _: None))
     members = [seen[path] for path in said.members]
-    return Subject(
+    subject = Subject.of_wheel(
         label,
-        Kind.WHEEL,
-        name=said.name,
-        interpreter_tags=said.name.interpreter_tags,
-        platforms=said.name.platforms,
-        dist_info=said.dist_info,
-        wheel_file=said.wheel_file,
-        metadata=said.metadata,
-        sizes={member.path: member.size for member in said.members.values()},
-        files={member.shared.path: member.shared for member in members if member.shared},
-        problems=(*said.problems, *(problem for member in members for problem in member.problems)),
-        unreadable=tuple(problem for member in members for problem in member.unreadable),
-        size=archive.size,
+        said,
+        {member.shared.path: member.shared for member in members if member.shared},
+        archive.size,
+        (problem for member in members for problem in member.problems),
+        (problem for member in members for problem in member.unreadable),
+    )
+    return replace(
+        subject,
         preloads=any(member.sources.open_libraries for member in members),
         opens_globally=any(member.sources.open_globally for member in members),
-        packed=array("Q", (member.compressed_size for member in said.members.values())),
     )
 
 

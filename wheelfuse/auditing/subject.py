@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TypeVar
@@ -23,6 +24,7 @@ from wheelfuse.wheel.metadata import Headers, WheelFile
 from wheelfuse.wheel.name import Platform, WheelName, accepting
 from wheelfuse.wheel.requirements import requirements_of
 from wheelfuse.wheel.requires_python import admits
+from wheelfuse.wheel.wheel import Statements
 
 _T = TypeVar("_T")
 
@@ -110,6 +112,34 @@ class Subject:
     preloads: bool = True
     opens_globally: bool = False
     packed: Sequence[int] = ()
+
+    @classmethod
+    def of_wheel(
+        cls,
+        label: str,
+        said: Statements,
+        files: Mapping[str, SharedObject],
+        size: int,
+        problems: Iterable[Problem] = (),
+        unreadable: Iterable[Problem] = (),
+    ) -> Subject:
+        """The wheel of *size* bytes that says this of itself; *problems* are further ones."""
+        return cls(
+            label,
+            Kind.WHEEL,
+            name=said.name,
+            interpreter_tags=said.name.interpreter_tags,
+            platforms=said.name.platforms,
+            dist_info=said.dist_info,
+            wheel_file=said.wheel_file,
+            metadata=said.metadata,
+            sizes={member.path: member.size for member in said.members.values()},
+            files=files,
+            problems=(*said.problems, *problems),
+            unreadable=tuple(unreadable),
+            size=size,
+            packed=array("Q", (member.compressed_size for member in said.members.values())),
+        )
 
     @property
     def refused(self) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import posixpath
 import re
 import stat
-from array import array
 from collections import OrderedDict
 from typing import BinaryIO, NamedTuple
 
-from wheelfuse.auditing.subject import Kind, SharedObject, Subject
+from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.content import stream
 from wheelfuse.elf.front import read_front
 from wheelfuse.elf.image import MAGIC, Image, read_image
@@ -77,22 +76,8 @@ def _read(remote: Remote, source: Source, limits: Limits) -> Rows:
     seen = {member.path: wheel.shared_object(member, said) for member in wheel.members}
     files = {path: found for path, found in seen.items() if isinstance(found, _Seen)}
     unreadable = tuple(found for found in seen.values() if isinstance(found, Problem))
-    subject = Subject(
-        remote.name,
-        Kind.WHEEL,
-        name=said.name,
-        interpreter_tags=said.name.interpreter_tags,
-        platforms=said.name.platforms,
-        dist_info=said.dist_info,
-        wheel_file=said.wheel_file,
-        metadata=said.metadata,
-        sizes={member.path: member.size for member in wheel.members},
-        files={path: found.file for path, found in files.items()},
-        problems=said.problems,
-        unreadable=unreadable,
-        size=source.size,
-        packed=array("Q", (member.compressed_size for member in wheel.members)),
-    )
+    shared = {path: found.file for path, found in files.items()}
+    subject = Subject.of_wheel(remote.name, said, shared, source.size, unreadable=unreadable)
     whole = frozenset(path for path, found in files.items() if found.whole)
     return rows_of(
         remote, subject, said, whole, source.identity, fetched=source.fetched, requests=source.requests
