@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench import machine, programs, tables
@@ -41,6 +42,10 @@ LATENCY = 0.05
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 GROWTH = (1, 2, 4, 8)
 """The number of generated wheels is divided by the last of these, and multiplied by each."""
+ROUNDS = 3
+"""How often each survey is done, one after the other in turns; odd, so that one of them is in the middle."""
+BURNT = "total = 0\nfor number in range(60_000_000): total += number"
+"""A program that computes, and asks nothing of memory, disk or network."""
 PAUSE = 0.1
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -154,14 +159,17 @@ class Survey:
 def surveyed_by(
     name: str, server: Served, output: Path, wheels: int, *options: str, below: str = "", pid: int = 0
 ) -> Survey:
-    """Run ``wheelfuse survey`` on what the server has; *pid* is a process whose children are workers, too.
+    """Run ``wheelfuse survey`` on what the server has, into a directory of that name below *output*.
+
+    *pid* is a process whose children are workers, too.
 
     Raises:
         RunFailed: it ended with another exit code than 0.
     """
-    remove(output)
+    remove(output / name)
+    output.mkdir(exist_ok=True)
     server.counts()
-    command = programs.wheelfuse(name, "survey", server.url + below, "-o", output, "--quiet", *options)
+    command = programs.wheelfuse(name, "survey", server.url + below, "-o", output / name, "--quiet", *options)
     environment = {**os.environ, **command.environment}
     start, looks = time.perf_counter(), []
     with tempfile.TemporaryFile("w+") as stderr:
@@ -268,7 +276,8 @@ def worst(wheels: Sequence[Fetched], count: int = 10) -> str:
 class Outcome:
     """All surveys, the wheels of the real set, and the figures made of them."""
 
-    surveys: tuple[Survey, ...]
+    surveys: dict[str, tuple[Survey, ...]]
+    """By name, as often as there were rounds."""
     real: tuple[Fetched, ...]
     figures: tuple[Figure, ...]
 
@@ -278,19 +287,48 @@ def bench(directory: Path, count: int, *, whole: bool) -> Outcome:
     real = _linked(directory / "all" / "real", brought(*surveyed(whole=whole)))
     progress(f"{count} wheels are made")
     generate(directory / "all" / "made", count)
-    output, surveys = directory / "survey", list[Survey]()
+    made = sorted((directory / "all" / "made").iterdir())
+    for times in GROWTH:  # each of them has the same mixture
+        _linked(directory / f"some-{times}", made[:: GROWTH[-1] // times])
+    surveys: dict[str, tuple[Survey, ...]] = {}
+    for number in range(1, ROUNDS + 1):
+        progress(f"round {number} of {ROUNDS}")
+        for survey in _round(directory, real, count):
+            surveys[survey.name] = (*surveys.get(survey.name, ()), survey)
+    fetched = fetched_of(directory / "surveys" / "real wheels")
+    return Outcome(surveys, fetched, tuple(_figures(surveys, fetched, computing())))
+
+
+def _round(directory: Path, real: int, count: int) -> Iterator[Survey]:
+    output = directory / "surveys"
     with served(directory / "all") as server:
         for workers in ("1", "2"):
             name = f"real wheels, pool of {workers}"
-            surveys.append(surveyed_by(name, server, output, real, "--workers", workers, below="real/"))
-        surveys.append(surveyed_by("real wheels", server, output, real, below="real/"))
-        fetched = fetched_of(output)
-        surveys += _speeds(server, output, real + count, "no latency")
-        surveys += _growth(directory, output, count)
-    few = count // GROWTH[-1]
+            yield surveyed_by(name, server, output, real, "--workers", workers, below="real/")
+        yield surveyed_by("real wheels", server, output, real, below="real/")
+        yield from _speeds(server, output, real + count, "no latency")
+    for times in GROWTH:
+        wheels = sum(1 for _ in (directory / f"some-{times}").iterdir())
+        with served(directory / f"some-{times}") as server:
+            yield surveyed_by(f"{wheels} generated wheels", server, output, wheels, "--workers", "1")
     with served(directory / "some-1", LATENCY) as server:
-        surveys += _speeds(server, output, few, f"{LATENCY * 1000:.0f} ms latency")
-    return Outcome(tuple(surveys), fetched, tuple(_figures(surveys, fetched)))
+        few = count // GROWTH[-1]
+        yield from _speeds(server, output, few, f"{LATENCY * 1000:.0f} ms latency")
+
+
+def computing() -> float:
+    """How many times as fast two processes of this machine together compute as one alone."""
+    ratios = []
+    for _ in range(ROUNDS):
+        seconds = []
+        for number in (1, 2):
+            start = time.perf_counter()
+            processes = [subprocess.Popen([sys.executable, "-c", BURNT]) for _ in range(number)]
+            for process in processes:
+                process.wait()
+            seconds.append(time.perf_counter() - start)
+        ratios.append(2 * seconds[0] / seconds[1])
+    return median(ratios)
 
 
 def _linked(directory: Path, paths: Sequence[Path]) -> int:
@@ -310,43 +348,41 @@ def _speeds(server: Served, output: Path, wheels: int, about: str) -> Iterator[S
             yield surveyed_by(f"cluster of {workers}, {about}", server, output, wheels, *options, pid=pid)
 
 
-def _growth(directory: Path, output: Path, count: int) -> Iterator[Survey]:
-    """With one worker, of more and more generated wheels."""
-    paths = sorted((directory / "all" / "made").iterdir())
-    for times in GROWTH:
-        some = directory / f"some-{times}"
-        wheels = _linked(some, paths[: len(paths) * times // GROWTH[-1]])
-        with served(some) as server:
-            yield surveyed_by(f"{wheels} generated wheels", server, output, wheels, "--workers", "1")
-
-
-def _figures(surveys: Sequence[Survey], real: Sequence[Fetched]) -> Iterator[Figure]:
-    by_name = {survey.name: survey for survey in surveys}
+def _figures(
+    surveys: dict[str, tuple[Survey, ...]], real: Sequence[Fetched], computed: float
+) -> Iterator[Figure]:
     size = sum(wheel.size for wheel in real)
     yield Figure("real wheels: bytes fetched of all", 100 * sum(w.fetched for w in real) / size, "%", 15)
     for workers in (1, 2):
-        came = by_name[f"real wheels, pool of {workers}"].sent
+        came = middle(surveys[f"real wheels, pool of {workers}"]).sent
         yield Figure(f"real wheels: the same, pool of {workers}", 100 * came / size, "%", 15)
-    counted = by_name["real wheels"].sent / max(1, sum(wheel.fetched for wheel in real))
+    counted = middle(surveys["real wheels"]).sent / max(1, sum(wheel.fetched for wheel in real))
     yield Figure("real wheels: bytes that the server counted / bytes in the table", counted, "×")
     yield Figure("real wheels: requests of a wheel", sum(w.requests for w in real) / len(real), "")
-    for name, one in by_name.items():
+    yield Figure("two processes that only compute: together / one alone", computed, "×")
+    for name, ones in surveys.items():
         kind, _, about = name.partition(" of 1, ")
         if about:
-            two = by_name[f"{kind} of 2, {about}"]
+            twos = surveys[f"{kind} of 2, {about}"]
+            ratio = median(one.seconds / two.seconds for one, two in zip(ones, twos, strict=True))
             limit = 1.8 if kind == "cluster" else None
-            yield Figure(
-                f"{kind}, {about}: 1 worker / 2 workers", one.seconds / two.seconds, "×", limit, at_least=True
-            )
-    growing = [survey for survey in surveys if survey.name.endswith("generated wheels")]
-    exponent = growth_exponent([s.wheels for s in growing], [s.seconds for s in growing])
-    yield Figure("time by number of wheels: exponent", exponent, "", 1.1)
-    largest = growing[-1]
-    yield Figure(
-        "memory of a worker: last quarter / second quarter of the time", largest.worker_growth(), "×", 1.1
+            yield Figure(f"{kind}, {about}: 1 worker / 2 workers", ratio, "×", limit, at_least=True)
+    growing = [some for name, some in surveys.items() if name.endswith("generated wheels")]
+    exponents = (
+        growth_exponent([s.wheels for s in one], [s.seconds for s in one])
+        for one in zip(*growing, strict=True)
     )
-    yield Figure("peak memory of a worker", max(s.peak_worker for s in surveys) / 1e6, "MB")
-    yield Figure("peak memory of the client", max(s.peak_client for s in surveys) / 1e6, "MB")
+    yield Figure("time by number of wheels: exponent", median(exponents), "", 1.1)
+    worker = median(survey.worker_growth() for survey in growing[-1])
+    yield Figure("memory of a worker: last quarter / second quarter of the time", worker, "×", 1.1)
+    all_surveys = [survey for some in surveys.values() for survey in some]
+    yield Figure("peak memory of a worker", max(s.peak_worker for s in all_surveys) / 1e6, "MB")
+    yield Figure("peak memory of the client", max(s.peak_client for s in all_surveys) / 1e6, "MB")
+
+
+def middle(surveys: Sequence[Survey]) -> Survey:
+    """The one that took neither longest nor shortest."""
+    return sorted(surveys, key=lambda survey: survey.seconds)[len(surveys) // 2]
 
 
 # --- how it is told ---
@@ -357,7 +393,8 @@ def document(outcome: Outcome, session: dict[str, str]) -> dict[str, Any]:
     figures = [asdict(figure) | {"met": figure.met} for figure in outcome.figures]
     surveys = [
         asdict(survey) | {"looks": [[round(k.second, 1), k.client, k.worker] for k in _some(survey.looks)]}
-        for survey in outcome.surveys
+        for rounds in outcome.surveys.values()
+        for survey in rounds
     ]
     wheels = [asdict(wheel) for wheel in outcome.real]
     return {"schema": SCHEMA, "session": session, "figures": figures, "surveys": surveys, "wheels": wheels}
@@ -375,7 +412,7 @@ def told(outcome: Outcome, session: dict[str, str]) -> str:
             f"{survey.sent / 1e6:.1f} MB", str(survey.requests), f"{survey.peak_worker / 1e6:.0f} MB",
             f"{survey.peak_client / 1e6:.0f} MB",
         )
-        for survey in outcome.surveys
+        for survey in map(middle, outcome.surveys.values())
     ]  # fmt: skip
     titles = ("survey", "wheels", "seconds", "wheels/s", "fetched", "requests", "worker", "client")
     figures = [(f.name, tables.value(f), tables.limit(f), _met(f)) for f in outcome.figures]
@@ -383,8 +420,10 @@ def told(outcome: Outcome, session: dict[str, str]) -> str:
     total, came = sum(wheel.size for wheel in real), sum(wheel.fetched for wheel in real)
     parts = [
         "# Surveys\n",
-        "Written by `python -m bench.survey`. Seconds are those of one run of the whole program; memory is the largest"
-        " resident set of a process. 1 MB is a million bytes.\n",
+        "Written by `python -m bench.survey`. Each survey is a run of the whole program, done"
+        f" {ROUNDS} times in turns; told is the one whose time is in the middle, and of two of them the ratio that is."
+        " Memory is the largest resident set of a process. 1 MB is a million bytes. The server, the client and a"
+        " scheduler run on the processors of the workers.\n",
         tables.table(("figure", "measured", "target", "met"), figures, right=(1, 2)),
         tables.table(titles, rows, right=range(1, len(titles))),
         f"## What is fetched of real wheels\n\nOf {len(real)} wheels of together {total / 1e6:,.0f} MB,"

@@ -18,7 +18,8 @@ from tests.faults.soundness import hidden, snapshot
 from tests.surveying.surveyed import expected, rows, stored
 from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.surveying import parts
-from wheelfuse.surveying.parts import Parts, committed, opened
+from wheelfuse.surveying.layout import committed
+from wheelfuse.surveying.parts import Parts, opened
 from wheelfuse.surveying.rows import Rows
 from wheelfuse.surveying.tables import packed
 
@@ -60,10 +61,10 @@ def test_what_is_added_is_there_and_known(tmp_path: Path) -> None:
 def test_a_part_ends_at_a_number_of_wheels_or_of_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "WHEELS", 3)
+    monkeypatch.setattr(parts, "MOST_WHEELS", 3)
     add(tmp_path / "s", wheels(0, 7))
     assert committed(tmp_path / "s") == [1, 2, 3]
-    monkeypatch.setattr(parts, "BYTES", 1)
+    monkeypatch.setattr(parts, "MOST_BYTES", 1)
     add(tmp_path / "s", wheels(7, 9), resume=True)
     assert committed(tmp_path / "s") == [1, 2, 3, 4, 5]
 

@@ -18,6 +18,7 @@ from wheelfuse.errors import InvalidInput, UsageError
 from wheelfuse.surveying import api, parts
 from wheelfuse.surveying.api import run
 from wheelfuse.surveying.failed import failed
+from wheelfuse.surveying.layout import committed
 from wheelfuse.surveying.options import SurveyOptions
 from wheelfuse.surveying.report import Count, Progress, SurveyReport
 from wheelfuse.surveying.rows import Remote
@@ -196,7 +197,7 @@ from tests.surveying.surveyed import read
 from wheelfuse.surveying import api, parts
 from wheelfuse.surveying.api import run
 from wheelfuse.surveying.options import SurveyOptions
-parts.WHEELS = 5
+parts.MOST_WHEELS = 5
 run(SurveyOptions((sys.argv[1],), Path(sys.argv[2]), workers=2, resume=True), read)
 """
 
@@ -205,15 +206,15 @@ run(SurveyOptions((sys.argv[1],), Path(sys.argv[2]), workers=2, resume=True), re
 def test_a_run_that_was_cut_off_and_resumed_equals_one_that_was_not(
     place: Path, noted: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    monkeypatch.setattr(parts, "WHEELS", 5)
+    monkeypatch.setattr(parts, "MOST_WHEELS", 5)
     put(place, **{f"w{n:02}": "fail" if n % 7 == 3 else "slow" for n in range(60)})
     for done in (12, 35):
-        before = len(parts.committed(place / "out"))
+        before = len(committed(place / "out"))
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(place / "wheels"), str(place / "out")],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while len(parts.committed(place / "out")) < max(before + 1, done // 5):
+        while len(committed(place / "out")) < max(before + 1, done // 5):
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(number)

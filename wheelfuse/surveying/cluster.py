@@ -36,6 +36,7 @@ _POLL = 1.0  # seconds between looks at what is late
 _RESTART = 30.0  # seconds that a worker may take to come back
 _FETCHED = 64  # results at once
 _MOST = 8  # items in a task
+_UNTOLD = 1 / 16  # of the deadline: so long a worker says nothing of the items that it begins
 
 
 def run(
@@ -95,12 +96,12 @@ class _Tasks(Generic[T, R]):
     ) -> None:
         self._client, self._scheduler, self._deadline, self._tell = client, scheduler, deadline, tell
         self._name = f"wheelfuse-survey-{secrets.token_hex(6)}"
-        self._function = partial(_begun_and_done, function, self._name)
+        self._function = partial(_begun_and_done, function, self._name, deadline * _UNTOLD)
         self._count = 0
         self._in_flight: dict[int, tuple[tuple[T, ...], Future[list[R | Unanswered]]]] = {}
         self._ended: SimpleQueue[int] = SimpleQueue()
         self._begun: dict[int, tuple[float, str]] = {}
-        """When each task was begun with its latest item, by the clock of this process, and by which worker."""
+        """When each task was begun with the latest item that was told, by the clock of this process, and by whom."""
         client.subscribe_topic(self._name, self._note)
 
     def answers(self, groups: Iterable[tuple[T, ...]]) -> Iterator[tuple[T, R | Unanswered]]:
@@ -195,7 +196,7 @@ class _Tasks(Generic[T, R]):
 
     def _late(self, workers: Collection[str]) -> Iterator[tuple[T, Unanswered]]:
         """End what takes too long, with the workers that do it. What was in one that died is begun anew, elsewhere."""
-        before = time.monotonic() - self._deadline
+        before = time.monotonic() - self._deadline * (1 + _UNTOLD)
         late = {number: worker for number, (since, worker) in list(self._begun.items())
                 if since <= before and worker in workers and not self._is_done(number)}  # fmt: skip
         if not late:
@@ -231,12 +232,17 @@ class _Tasks(Generic[T, R]):
 
 
 def _begun_and_done(
-    function: Callable[[T], R], topic: str, number: int, items: tuple[T, ...]
+    function: Callable[[T], R], topic: str, untold: float, number: int, items: tuple[T, ...]
 ) -> list[R | Unanswered]:
-    """What a worker does: it tells when it begins with each item."""
-    worker, answers = get_worker(), list[R | Unanswered]()
+    """What a worker does: it tells when it begins with an item, unless it has told so less than *untold* seconds ago.
+
+    Each word of it costs the scheduler and the client some time.
+    """
+    worker, answers, told = get_worker(), list[R | Unanswered](), float("-inf")
     for item in items:
-        worker.log_event(topic, (number, worker.address))
+        if time.monotonic() - told >= untold:
+            worker.log_event(topic, (number, worker.address))
+            told = time.monotonic()
         try:
             answers.append(function(item))
         except ModuleNotFoundError:

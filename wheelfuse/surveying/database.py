@@ -16,12 +16,7 @@ from typing import Any
 
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying.columns import TABLES, columns
-
-SETTINGS = "survey.json"
-"""The file that makes a directory that of a survey."""
-
-DROPPING = "dropping.json"
-"""The file that is there while rows are taken out."""
+from wheelfuse.surveying.layout import DROPPING, MANIFEST, WHEELS, committed, part
 
 SQL = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "list of text": "VARCHAR[]"}
 """The types of columns in SQL."""
@@ -100,7 +95,7 @@ def opened(directory: Path) -> Iterator[Database]:
         import duckdb
     except ImportError as error:
         raise UsageError(Problem("questions need DuckDB", todo="pip install 'wheelfuse[survey]'")) from error
-    if not (directory / SETTINGS).is_file():
+    if not (directory / MANIFEST).is_file():
         what = "no survey is there" if directory.exists() else "no such directory"
         raise UsageError(
             Problem(what, str(directory), todo=f"wheelfuse survey LOCATION -o {directory} makes one.")
@@ -135,14 +130,9 @@ def opened(directory: Path) -> Iterator[Database]:
             ) from error
 
 
-def parts(directory: Path, table: str) -> list[Path]:
-    """The files of a table that belong to the survey: those of parts whose wheels are there, which come last."""
-    names = sorted(path.name for path in (directory / "wheels").glob("part-*.parquet"))
-    return [path for name in names if (path := directory / table / name).is_file()]
-
-
 def _view(connection: Any, directory: Path, table: str) -> None:
-    files = [_escaped(path) for path in parts(directory, table)]
+    paths = (part(directory, table, number) for number in committed(directory))
+    files = [_escaped(path) for path in paths if path.is_file()]
     listed = ", ".join(column.name for column in columns(table))
     nothing = ", ".join(f"NULL::{SQL[column.kind]} AS {column.name}" for column in columns(table))
     source = (
@@ -152,9 +142,7 @@ def _view(connection: Any, directory: Path, table: str) -> None:
     )
     # After a crash while rows were taken out, there may be some whose wheel is gone.
     whole = (
-        " WHERE id IN (SELECT id FROM wheels)"
-        if table != "wheels" and (directory / DROPPING).exists()
-        else ""
+        " WHERE id IN (SELECT id FROM wheels)" if table != WHEELS and (directory / DROPPING).exists() else ""
     )
     connection.execute(f"CREATE VIEW {table} AS SELECT {listed} FROM {source}{whole}")
 

@@ -1,14 +1,5 @@
 """The directory of a survey: its rows in parts, each of some hundred wheels, and each there as a whole or not at all.
 
-::
-
-    survey.json                    the number of the schema
-    wheels/part-000001.parquet     written last: with it the part is there
-    modules/part-000001.parquet
-    symbols/part-000001.parquet
-    members/part-000001.parquet
-    dropping.json                  only while rows are taken out of parts: which
-
 At no instant is a wheel there twice. What a run that was cut off leaves, the next one removes: files of a part whose
 wheels are not there, and rows that were about to go. A lock keeps a second run out meanwhile.
 """
@@ -30,20 +21,18 @@ import pyarrow.compute as pc
 from wheelfuse import __version__
 from wheelfuse.errors import InvalidInput, Problem, UsageError
 from wheelfuse.surveying.columns import TABLES
+from wheelfuse.surveying.layout import DROPPING, LOCK, MANIFEST, WHEELS, committed, numbers, part
 from wheelfuse.surveying.tables import SCHEMA, Packed, gathered, read, storable, write
 from wheelfuse.temporary import remove_leftovers
 from wheelfuse.wheel.outputs import replacing, writing
 
-WHEELS = 500
+MOST_WHEELS = 500
 """How many wheels make a part."""
-BYTES = 64 << 20
+MOST_BYTES = 64 << 20
 """How many bytes of rows, in memory, make a part if fewer wheels have them."""
 
-_MANIFEST, _DROPPING, _LOCK = "survey.json", "dropping.json", ".lock"
-_OURS = re.compile(rf"{re.escape(_LOCK)}|{re.escape(_MANIFEST)}|\.{re.escape(_MANIFEST)}\..*\.partial")
-_PART = re.compile(r"part-([0-9]{6,})\.parquet")
-_WHEELS = "wheels"
-_OTHERS = tuple(table for table in TABLES if table != _WHEELS)
+_OURS = re.compile(rf"{re.escape(LOCK)}|{re.escape(MANIFEST)}|\.{re.escape(MANIFEST)}\..*\.partial")
+_OTHERS = tuple(table for table in TABLES if table != WHEELS)
 
 
 class Known(NamedTuple):
@@ -54,16 +43,6 @@ class Known(NamedTuple):
     file: str
     identity: str
     read: bool
-
-
-def committed(directory: Path) -> list[int]:
-    """The numbers of the parts that are there, in their order."""
-    return _numbers(directory / _WHEELS)
-
-
-def part(directory: Path, table: str, number: int) -> Path:
-    """The file of one part with the rows of a table."""
-    return directory / table / f"part-{number:06}.parquet"
 
 
 @contextmanager
@@ -103,7 +82,7 @@ class Parts:
         """The wheels that are there, one part after the other."""
         for number in committed(self._directory):
             names = ("url", "file", "identity", "status")
-            content = read(_WHEELS, part(self._directory, _WHEELS, number), names)
+            content = read(WHEELS, part(self._directory, WHEELS, number), names)
             for url, file, identity, status in zip(
                 *(content[name].to_pylist() for name in names), strict=True
             ):
@@ -115,7 +94,7 @@ class Parts:
         self._size += wheel.size
         if replaces is not None:
             self._replaced.setdefault(replaces, set()).add(storable(wheel.wheel.url))
-        if len(self._waiting) >= WHEELS or self._size >= BYTES:
+        if len(self._waiting) >= MOST_WHEELS or self._size >= MOST_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -123,7 +102,7 @@ class Parts:
         if not self._waiting:
             return
         self.drop(self._replaced)
-        for table in (*_OTHERS, _WHEELS):
+        for table in (*_OTHERS, WHEELS):
             with replacing(part(self._directory, table, self._next), overwrite=True) as file:
                 write(table, gathered(table, self._waiting), file)
         self._next += 1
@@ -133,13 +112,13 @@ class Parts:
         """Take the rows of these wheels out of these parts."""
         ids: dict[str, list[str]] = {}
         for number, some in urls.items():
-            wheels = read(_WHEELS, part(self._directory, _WHEELS, number), ("id", "url"))
+            wheels = read(WHEELS, part(self._directory, WHEELS, number), ("id", "url"))
             gone = set(some)
             rows = zip(wheels["id"].to_pylist(), wheels["url"].to_pylist(), strict=True)
             if found := [name for name, url in rows if url in gone]:
                 ids[str(number)] = found
         if ids:
-            with replacing(self._directory / _DROPPING, overwrite=True) as file:
+            with replacing(self._directory / DROPPING, overwrite=True) as file:
                 file.write(json.dumps(ids).encode())
             self._drop_noted()
 
@@ -150,13 +129,13 @@ class Parts:
         self._drop_noted()
         there = frozenset(committed(self._directory))
         for table in _OTHERS:
-            for number in _numbers(self._directory / table):
+            for number in numbers(self._directory, table):
                 if number not in there:
                     part(self._directory, table, number).unlink()
 
     def _drop_noted(self) -> None:
         """Those of the wheels first: without one, rows of the other tables are none of any wheel."""
-        note = self._directory / _DROPPING
+        note = self._directory / DROPPING
         if not note.exists():
             return
         for number, ids in json.loads(note.read_bytes()).items():
@@ -172,13 +151,6 @@ class Parts:
                 write(table, kept, file)
 
 
-def _numbers(directory: Path) -> list[int]:
-    if not directory.is_dir():
-        return []
-    with os.scandir(directory) as entries:
-        return sorted(int(match[1]) for entry in entries if (match := _PART.fullmatch(entry.name)))
-
-
 def _require_fit(directory: Path, resume: bool) -> None:
     if not os.path.lexists(directory):
         return
@@ -186,7 +158,7 @@ def _require_fit(directory: Path, resume: bool) -> None:
         raise UsageError(Problem("is no directory, and a survey needs one", str(directory)))
     with os.scandir(directory) as entries:
         foreign = sorted(entry.name for entry in entries if not _OURS.fullmatch(entry.name))
-    manifest = directory / _MANIFEST
+    manifest = directory / MANIFEST
     if foreign and not manifest.is_file():
         what = f"holds {foreign[0]}, and no survey"
         raise UsageError(
@@ -207,7 +179,7 @@ def _require_fit(directory: Path, resume: bool) -> None:
 
 
 def _begin(directory: Path) -> None:
-    with replacing(directory / _MANIFEST, overwrite=True) as file:  # first: by it the directory is known
+    with replacing(directory / MANIFEST, overwrite=True) as file:  # first: by it the directory is known
         file.write(json.dumps({"schema": SCHEMA, "wheelfuse": __version__}).encode() + b"\n")
     for table in TABLES:
         (directory / table).mkdir(exist_ok=True)
@@ -216,8 +188,8 @@ def _begin(directory: Path) -> None:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Held by this process alone; where a file system knows no locks, by nobody."""
-    with writing(directory / _LOCK):
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with writing(directory / LOCK):
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
