@@ -343,6 +343,7 @@ def test_a_refusal(name: str, more: str) -> None:
 
 @given(names, names)
 @example("pkg/" + ALL, ALL)
+@example("//x", "/")
 @few
 def test_conflicts(outcome: wheelfuse.MergeOutcome, name: str, more: str) -> None:
     groups = (Group(("cp310",)), Group(("cp311",), present=False))

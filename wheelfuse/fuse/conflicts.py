@@ -158,8 +158,9 @@ def _counts(paths: Iterable[str]) -> Counter[str]:
 
 def _above(path: str) -> Iterator[str]:
     """The directories above a path, from the nearest to the topmost."""
-    while path := posixpath.dirname(path):
-        yield path
+    while (above := posixpath.dirname(path)) not in ("", path):  # that of / is /
+        yield above
+        path = above
 
 
 def _escaped(path: str) -> str:
