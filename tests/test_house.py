@@ -15,7 +15,9 @@ import wheelfuse
 PACKAGE = Path(wheelfuse.__file__).parent
 ROOT = PACKAGE.parent
 
-BASE = frozenset({"content", "errors", "escape", "glob", "suggest", "target", "temporary", "workers"})
+BASE = frozenset(
+    {"content", "errors", "escape", "glob", "sizes", "suggest", "target", "temporary", "workers"}
+)
 FACTS = BASE | {"wheel", "elf", "abi"}
 MACHINE = frozenset({"processes", "interpreters"})
 JOBS = FACTS | MACHINE | {"doctor", "auditing", "fuse", "building", "verifying", "pipelines", "surveying"}
@@ -24,6 +26,7 @@ MAY_IMPORT = {
     "errors": frozenset({"escape"}),
     "escape": frozenset(),
     "glob": frozenset(),
+    "sizes": frozenset(),
     "suggest": frozenset(),
     "target": frozenset({"errors", "suggest"}),
     "temporary": frozenset(),

@@ -9,8 +9,8 @@ import pytest
 import wheelfuse
 from tests.fuse.merging import options
 from tests.wheels import build_wheel, compile_library, extension_source
-from wheelfuse.report.sizes import human_size
 from wheelfuse.report.text import MOST_ROWS, merge_report, split_report
+from wheelfuse.sizes import human_size
 
 TARGETS = ("cp310", "cp311", "cp312", "cp313t")
 

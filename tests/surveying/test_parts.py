@@ -92,6 +92,46 @@ def test_a_run_that_wrote_no_part_is_no_survey_yet(tmp_path: Path) -> None:
     assert stored(tmp_path / "s") == expected(wheels(0, 1))
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_error_before_the_first_part_leaves_nothing(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        (tmp_path / "s").mkdir()
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path / "s", resume=False):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == (["s"] if there else [])
+
+    def full(table: str, *_: object) -> None:
+        if table == "members":
+            raise OSError("no space")
+
+    monkeypatch.setattr(parts, "write", full)
+    with pytest.raises(OSError, match="no space"):
+        add(tmp_path / "s", wheels(0, 1))
+    assert [path.name for path in tmp_path.rglob("*")] == (["s"] if there else [])
+
+
+def test_an_error_after_the_first_part_leaves_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path / "s", resume=False) as there:
+        for rows in wheels(0, 2):
+            there.add(packed(rows))
+        there.flush()
+        raise KeyboardInterrupt
+    assert stored(tmp_path / "s") == expected(wheels(0, 2))
+
+
+def test_a_run_that_waited_for_one_that_left_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(descriptor: int, _: int) -> None:
+        (tmp_path / "s/.lock").unlink(missing_ok=True)
+
+    monkeypatch.setattr(parts.fcntl, "flock", late)
+    with pytest.raises(UsageError, match="another survey"):
+        add(tmp_path / "s", [])
+
+
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("name", ["notes.txt", "wheels/part-000001.parquet", ".git/HEAD"])
 def test_a_directory_with_something_else_is_left_alone(tmp_path: Path, resume: bool, name: str) -> None:

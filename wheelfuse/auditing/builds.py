@@ -140,8 +140,3 @@ def labels(builds: Sequence[Build]) -> str:
     """``cp310, cp311 and cp313``."""
     names = list(dict.fromkeys(build.label for build in builds))
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def mebibytes(size: int) -> str:
-    """``12.3 MiB``; small sizes in KiB."""
-    return f"{size / (1 << 20):.1f} MiB" if size >= 100 << 10 else f"{size / (1 << 10):.0f} KiB"

@@ -27,7 +27,7 @@ from wheelfuse.report.audit_parts import (
     verdict,
     versions,
 )
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.target import Target
 
 WORDS = {

@@ -41,7 +41,7 @@ from wheelfuse.report.audit_parts import (
     versions,
 )
 from wheelfuse.report.lines import rendered
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.target import Target
 
 MOST_GROUPS, MOST_PATHS, MOST_DETAILS, MOST_LINES, MOST_WORDS = 5, 4, 6, 3, 6

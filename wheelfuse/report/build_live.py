@@ -14,7 +14,7 @@ from rich.text import Text
 from wheelfuse.building.jobs import JobEvent, Phase
 from wheelfuse.escape import printable
 from wheelfuse.report.progress import BUILDING, Meter
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.target import Target
 
 _STYLES = {

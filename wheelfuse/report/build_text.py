@@ -13,7 +13,7 @@ from wheelfuse.building.script import commands
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_parts import count
 from wheelfuse.report.lines import rendered
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 
 def event_line(event: JobEvent, *, plain: bool = False) -> str:

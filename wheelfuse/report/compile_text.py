@@ -8,7 +8,7 @@ from wheelfuse.building.extension import CompiledExtension
 from wheelfuse.report.audit_parts import count
 from wheelfuse.report.audit_plain import audit_plain
 from wheelfuse.report.audit_text import audit_report
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 
 def compiled_report(

@@ -11,7 +11,7 @@ from wheelfuse.doctor import Cache, Diagnosis, Python, Room, Tool
 from wheelfuse.escape import printable
 from wheelfuse.report.audit_parts import count
 from wheelfuse.report.lines import rendered
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 _NEEDS_NOTHING = "merge, split and audit need no other program: neither patchelf nor auditwheel."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 BYTES = "bytes"
 

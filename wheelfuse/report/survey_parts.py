@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wheelfuse.escape import printable
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.surveying.answer import Cell, Column, Kind, Table
 
 MOST_LISTED = 8
@@ -23,6 +23,15 @@ def shown(cell: Cell, column: Column, most: int = 0) -> str:
     if isinstance(cell, float):
         return f"{cell:.6g}"
     return f"{cell:,}" if isinstance(cell, int) else printable(str(cell))
+
+
+def filled(table: Table) -> list[int]:
+    """The places of the columns that have something in a row."""
+    return [
+        place
+        for place in range(len(table.columns))
+        if any(row[place] not in (None, "", ()) for row in table.rows)
+    ]
 
 
 def is_number(column: Column) -> bool:

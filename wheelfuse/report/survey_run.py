@@ -10,7 +10,7 @@ from rich.text import Text
 from wheelfuse.escape import printable, shell_word
 from wheelfuse.report.lines import rendered
 from wheelfuse.report.progress import duration
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.surveying.answer import count
 from wheelfuse.surveying.report import SurveyReport
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from wheelfuse.escape import printable
 from wheelfuse.report.lines import rendered
-from wheelfuse.report.survey_parts import MOST_LISTED, is_number, left_out, shown
+from wheelfuse.report.survey_parts import MOST_LISTED, filled, is_number, left_out, shown
 from wheelfuse.surveying.answer import Column, Kind, SurveyAnswer, Table
 
 MOST = 20
@@ -51,11 +51,7 @@ def answer_plain(answer: SurveyAnswer) -> str:
 
 def _table(table: Table, width: int) -> Iterator[Text]:
     """All in a line if there is room; else lists below the rest, and then the longest of what is left."""
-    at = [
-        number
-        for number in range(len(table.columns))
-        if any(map(_there, (row[number] for row in table.rows)))
-    ]
+    at = filled(table)
     columns = [table.columns[number] for number in at]
     rows = [[shown(row[number], table.columns[number], MOST_LISTED) for number in at] for row in table.rows]
     wide = {
@@ -74,10 +70,6 @@ def _fits(wide: Mapping[int, int], columns: Sequence[Column], width: int) -> boo
     *others, last = wide.values()
     least = last if is_number(columns[list(wide)[-1]]) else min(last, _LEAST)
     return sum(size + len(_GAP) for size in others) + least <= width
-
-
-def _there(cell: object) -> bool:
-    return cell is not None and cell not in ((), "")
 
 
 def _lines(

@@ -19,7 +19,7 @@ from wheelfuse.fuse.coverage import Cell, ModuleRow
 from wheelfuse.fuse.model import Loss, Resolution
 from wheelfuse.fuse.plan import Plan
 from wheelfuse.fuse.split import SplitWheel
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 MOST_ROWS = 24
 """How many complete modules the table shows; those with a hole are always shown."""

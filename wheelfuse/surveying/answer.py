@@ -117,11 +117,6 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def amount(size: int) -> str:
-    """Bytes in a sentence: ``4.3 MB``, ``512 bytes``."""
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else count(size, "byte")
-
-
 def text(name: str, title: str = "") -> Column:
     """A column of texts."""
     return Column(name, title or name.replace("_", " "))

@@ -10,8 +10,9 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,8 @@ class Known(NamedTuple):
 def opened(directory: Path, *, resume: bool) -> Iterator[Parts]:
     """The survey in a directory, begun if there is none, for this process alone while the block runs.
 
+    If the block ends with an error before there is a part, all is as it was before.
+
     Raises:
         UsageError: there is one already, and *resume* does not say to go on with it; the directory holds something
             else, which is left as it is; or another process writes into it.
@@ -57,6 +60,7 @@ def opened(directory: Path, *, resume: bool) -> Iterator[Parts]:
     """
     with writing(directory):
         _require_fit(directory, resume)  # before anything is written
+        is_new = not directory.exists()
         directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
         with writing(directory):
@@ -65,7 +69,13 @@ def opened(directory: Path, *, resume: bool) -> Iterator[Parts]:
                 _begin(directory)
             parts = Parts(directory)
             parts.clean()
-        yield parts
+        try:
+            yield parts
+        except BaseException:
+            if not committed(directory):
+                with suppress(OSError):  # the other error is the one to be told
+                    _remove(directory, is_new)
+            raise
 
 
 class Parts:
@@ -185,6 +195,16 @@ def _begin(directory: Path) -> None:
         (directory / table).mkdir(exist_ok=True)
 
 
+def _remove(directory: Path, is_new: bool) -> None:
+    """Undo what `_begin` did."""
+    for table in TABLES:
+        shutil.rmtree(directory / table)
+    for name in (MANIFEST, LOCK):
+        (directory / name).unlink()
+    if is_new:
+        directory.rmdir()
+
+
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Held by this process alone; where a file system knows no locks, by nobody."""
@@ -193,7 +213,9 @@ def _locked(directory: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(descriptor), os.stat(directory / LOCK)):
+                raise FileNotFoundError  # the run that held it has just removed it
+        except (BlockingIOError, FileNotFoundError):
             raise UsageError(Problem("another survey is being written into it", str(directory))) from None
         except OSError:
             pass

@@ -23,7 +23,7 @@ from wheelfuse.report.page.model import (
     Verdict,
 )
 from wheelfuse.report.page.symbols import symbol_tables
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 from wheelfuse.target import Target
 
 _FINE = (Outcome.LOADS, Outcome.SUPPLIED)

@@ -35,8 +35,8 @@ from wheelfuse.report.page.model import (
     State,
     Verdict,
 )
-from wheelfuse.report.sizes import human_size
 from wheelfuse.report.text import RESOLVED_BY
+from wheelfuse.sizes import human_size
 from wheelfuse.workers import MOST, processors
 
 SAME, MADE = "the same in all", "made by wheelfuse"

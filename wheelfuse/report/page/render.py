@@ -23,8 +23,8 @@ from wheelfuse.report.page import compact, parts
 from wheelfuse.report.page.contents import CANVAS, Contents
 from wheelfuse.report.page.model import Page
 from wheelfuse.report.rules_text import blocks
-from wheelfuse.report.sizes import human_size
 from wheelfuse.report.text import RESOLVED_BY
+from wheelfuse.sizes import human_size
 
 MOST_MEMBERS = 100
 """How many members of a fused wheel are shown without the script, the largest."""

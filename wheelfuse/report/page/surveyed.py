@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from wheelfuse import __version__
 from wheelfuse.report.page.render import asset, environment, policy
-from wheelfuse.report.survey_parts import MOST_LISTED, is_number, left_out, shown
+from wheelfuse.report.survey_parts import MOST_LISTED, filled, is_number, left_out, shown
 from wheelfuse.surveying.answer import Cell, Column, Kind, SurveyAnswer, Table
 
 MOST_ROWS = 1000
@@ -54,6 +54,7 @@ def answer_page(answer: SurveyAnswer) -> str:
         script=Markup(script),
         pictures=[picture for table in answer.tables if (picture := drawing(table))],
         shown=shown,
+        filled=filled,
         is_number=is_number,
         left_out=left_out,
         most=MOST_LISTED,
@@ -101,11 +102,12 @@ def _positive(table: Table, name: str) -> list[int | float]:
 def _told(row: tuple[int | float, ...], columns: list[Column]) -> str:
     if len(row) == 1:
         return shown(row[0], columns[0])
+    pairs = list(zip(row, columns, strict=True))
+    if columns[0].kind is not Kind.BYTES:
+        return ", ".join(f"{column.title}: {shown(value, column)}" for value, column in pairs)
+    listed = ", ".join(f"{shown(value, column)} {column.title}" for value, column in pairs)
     total: Cell = sum(row)
-    listed = ", ".join(
-        f"{shown(value, column)} {column.title}" for value, column in zip(row, columns, strict=True)
-    )
-    return listed if columns[0].kind is not Kind.BYTES else f"{listed} of {shown(total, columns[0])}"
+    return f"{listed} of {shown(total, columns[0])}"
 
 
 def _parts(

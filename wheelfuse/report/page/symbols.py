@@ -23,7 +23,7 @@ from wheelfuse.auditing.subject import SharedObject, Subject
 from wheelfuse.elf.symbols import Import
 from wheelfuse.report.audit_parts import pythons, versions
 from wheelfuse.report.page.model import State, Symbol, SymbolTable
-from wheelfuse.report.sizes import human_size
+from wheelfuse.sizes import human_size
 
 PRIVATE, FULL, LIMITED = "CPython, private", "CPython, full API", "CPython, limited API"
 TORCH, STABLE_TORCH = "libtorch", "libtorch, stable ABI"

@@ -13,17 +13,8 @@ differ, bytecode and metadata. Sources that only some wheels have are among them
 
 from __future__ import annotations
 
-from wheelfuse.surveying.answer import (
-    Picture,
-    SurveyAnswer,
-    amount,
-    count,
-    number,
-    several,
-    size,
-    table,
-    text,
-)
+from wheelfuse.sizes import human_size
+from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, size, table, text
 from wheelfuse.surveying.database import Database
 from wheelfuse.surveying.questions import Asked, Question
 from wheelfuse.target import Target
@@ -95,7 +86,7 @@ def answer(database: Database, asked: Asked) -> SurveyAnswer:
     wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
     free = sum(not row[10] for row in rows)
     told = (
-        f"{count(wheels, 'wheel')} could be {len(rows):,}: {amount(saved)} of {amount(now)} less, "
+        f"{count(wheels, 'wheel')} could be {len(rows):,}: {human_size(saved)} of {human_size(now)} less, "
         f"{100 * saved / now:.0f}%; {free:,} of them without a decision of yours."
         if rows
         else "No release would become smaller."

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelfuse.auditing.builds import mebibytes
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import SharedObject, Subject
+from wheelfuse.sizes import human_size
 
 RULE = Rule("WF807", "debug-info", Severity.INFO, "Debug information takes room")
 
@@ -36,11 +36,11 @@ def check(subject: Subject) -> Iterator[Finding]:
     ranked = sorted(sizes, key=lambda path: (-sizes[path], path))
     number = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
     yield RULE.finding(
-        f"debug information: {mebibytes(total)} in {number}, {total / everything:.0%} of all bytes",
+        f"debug information: {human_size(total)} in {number}, {total / everything:.0%} of all bytes",
         ranked[0] if len(ranked) == 1 else "",
         todo="Run strip -g on the files before the wheel is packed, or link with -Wl,--strip-debug.",
         details=tuple(
-            f"{path}: {mebibytes(sizes[path])} of {mebibytes(subject.files[path].size)}" for path in ranked
+            f"{path}: {human_size(sizes[path])} of {human_size(subject.files[path].size)}" for path in ranked
         ),
         severity=Severity.WARNING if total > max(_MUCH, _LARGE_SHARE * everything) else RULE.severity,
     )

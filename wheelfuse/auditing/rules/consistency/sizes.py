@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelfuse.auditing.builds import Build, Builds, builds_of_modules, labels, mebibytes
+from wheelfuse.auditing.builds import Build, Builds, builds_of_modules, labels
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
+from wheelfuse.sizes import human_size
 
 RULE = Rule(
     "WF808",
@@ -45,11 +46,11 @@ def _outliers(builds: Builds) -> Iterator[Finding]:
         if abs(size - usual) >= _LEAST and max(size, usual) > _FACTOR * min(size, usual):
             how = "less" if size > usual else "more"
             yield RULE.finding(
-                f"{mebibytes(size)} without debug information, where half of the builds of {builds.name} "
-                f"have {mebibytes(int(usual))} or {how}",
+                f"{human_size(size)} without debug information, where half of the builds of {builds.name} "
+                f"have {human_size(int(usual))} or {how}",
                 build.path,
                 todo="Compare how this file was built with how the others were.",
-                details=tuple(f"{labels([other])}: {mebibytes(_size(other))}" for other in builds.all),
+                details=tuple(f"{labels([other])}: {human_size(_size(other))}" for other in builds.all),
                 subject=build.subject.label,
             )
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelfuse.auditing.builds import mebibytes
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
 from wheelfuse.elf.fatbin import natural
+from wheelfuse.sizes import human_size
 
 RULE = Rule(
     "WF706", "debug-gpu-code", Severity.WARNING, "GPU code was compiled without optimisation, for a debugger"
@@ -33,7 +33,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             architectures = sorted({entry.arch for entry in debug}, key=natural)
             yield RULE.finding(
                 f"{len(debug)} of {len(entries)} pieces of GPU code were compiled with -G "
-                f"({', '.join(architectures)}; {mebibytes(sum(entry.size for entry in debug))})",
+                f"({', '.join(architectures)}; {human_size(sum(entry.size for entry in debug))})",
                 path,
                 todo="Build without nvcc's -G (--device-debug).",
             )

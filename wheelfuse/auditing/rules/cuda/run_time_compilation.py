@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from wheelfuse.auditing.builds import mebibytes
 from wheelfuse.auditing.cuda import compiler_libraries, is_header
 from wheelfuse.auditing.finding import Finding, Rule, Severity
 from wheelfuse.auditing.subject import Subject
+from wheelfuse.sizes import human_size
 
 RULE = Rule("WF705", "run-time-compilation", Severity.INFO, "GPU code is compiled at run time")
 
@@ -36,7 +36,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     names = sorted({name for found in users.values() for name in found})
     parts = [f"{_count(users, 'file')} with {', '.join(names)}"] if users else []
     if headers:
-        parts.append(f"{_count(headers, 'header')} of {mebibytes(sum(headers.values()))}")
+        parts.append(f"{_count(headers, 'header')} of {human_size(sum(headers.values()))}")
     if kernels:
         parts.append(_count(kernels, "CUDA source"))
     yield RULE.finding(
@@ -59,4 +59,4 @@ def _largest(headers: dict[str, int]) -> Iterator[str]:
     for path, size in headers.items():
         bytes_of["/".join(path.split("/")[:-1][:3])] += size
     for directory, size in bytes_of.most_common(5):
-        yield f"{directory}/: {mebibytes(size)} of headers"
+        yield f"{directory}/: {human_size(size)} of headers"
