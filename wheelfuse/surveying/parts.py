@@ -213,7 +213,7 @@ def _locked(directory: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(descriptor), os.stat(directory / LOCK)):
+            if not os.path.samestat(os.fstat(descriptor), (directory / LOCK).stat()):
                 raise FileNotFoundError  # the run that held it has just removed it
         except (BlockingIOError, FileNotFoundError):
             raise UsageError(Problem("another survey is being written into it", str(directory))) from None
