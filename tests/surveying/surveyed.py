@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -62,7 +63,7 @@ def read(remote: Remote, limits: Limits, unless: str = "") -> Rows | Unchanged:
     return rows(remote.url, remote.identity, symbols=int(text))
 
 
-def stored(directory: Path) -> dict[str, list[tuple[object, ...]]]:
+def stored(directory: Path) -> dict[str, list[Any]]:
     """All rows that are in the files of a survey, by table, in an order of their own: as anyone may read them."""
     found = {}
     for table in TABLES:

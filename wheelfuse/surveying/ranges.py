@@ -399,7 +399,10 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(url)
     except (ImportError, ValueError) as error:  # "Install s3fs to access S3", "Protocol not known: s4"
-        raise UsageError(f"{http.public(url)}: {http.public(str(error))}") from error
+        todo = (
+            "pip install 'wheelfuse[s3]'" if url.startswith("s3") and isinstance(error, ImportError) else ""
+        )
+        raise UsageError(Problem(http.public(str(error)), http.public(url), todo=todo)) from error
     return system, path
 
 
