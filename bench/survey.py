@@ -399,6 +399,17 @@ def document(outcome: Outcome, session: dict[str, str]) -> dict[str, Any]:
     return {"schema": SCHEMA, "session": session, "figures": figures, "surveys": surveys, "wheels": wheels}
 
 
+def _in_lines(found: dict[str, Any]) -> str:
+    """As JSON, with each survey and each wheel in a line of its own."""
+    parts = []
+    for name, value in found.items():
+        one = json.dumps(value)
+        if isinstance(value, list):
+            one = "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+        parts.append(f"{json.dumps(name)}: {one}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def _some(looks: Sequence[Look], most: int = 60) -> Sequence[Look]:
     return looks[:: len(looks) // most + 1]
 
@@ -471,7 +482,7 @@ def main() -> int:
         except RunFailed as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
-    JSON.write_text(json.dumps(document(outcome, session), indent=1) + "\n", encoding="utf-8")
+    JSON.write_text(_in_lines(document(outcome, session)), encoding="utf-8")
     MARKDOWN.write_text(told(outcome, session), encoding="utf-8")
     print(told(outcome, session))
     return 0
