@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,10 +21,13 @@ from bench.survey import (
     Look,
     Outcome,
     Survey,
+    _figures,
+    _in_lines,
     _look,
     distribution,
     document,
     fetched_of,
+    middle,
     quantile,
     served,
     told,
@@ -58,16 +62,44 @@ def test_the_worst_are_those_of_which_most_bytes_came() -> None:
     assert [line.split("|")[1].strip() for line in lines] == ["w10.whl", "w9.whl"]
 
 
+def test_told_of_several_rounds_is_the_one_in_the_middle() -> None:
+    rounds = [replace(SURVEY, seconds=seconds) for seconds in (7.0, 2.0, 3.0)]
+    assert middle(rounds).seconds == 3.0
+
+
 def test_the_documents_have_every_survey_and_figure() -> None:
     figure = Figure("real wheels: bytes fetched of all", 16.0, "%", 15)
-    outcome = Outcome((SURVEY, replace(SURVEY, name="other")), REAL, (figure,))
-    text, value = told(outcome, {"cores": "2"}), document(outcome, {"cores": "2"})
-    assert "| other |" in text
+    other = tuple(replace(SURVEY, name="other", seconds=seconds) for seconds in (20.0, 5.0, 8.0))
+    outcome = Outcome({"real wheels": (SURVEY,), "other": other}, REAL, (figure,))
+    text, value = told(outcome, {"cores": "2"}), json.loads(_in_lines(document(outcome, {"cores": "2"})))
+    assert "| other | 10 | 8.00 |" in text
     assert "| 16.0 % | ≤ 15 % | **no** |" in text
     assert value["schema"] == SCHEMA
     assert value["figures"][0]["met"] is False
-    assert [survey["name"] for survey in value["surveys"]] == ["real wheels", "other"]
+    assert [survey["name"] for survey in value["surveys"]] == ["real wheels", "other", "other", "other"]
     assert value["surveys"][0]["looks"] == [[1.5, 10, 100], [2.5, 20, 300], [3.5, 15, 200]]
+
+
+def test_ratios_are_those_of_the_round_in_the_middle_and_growth_that_of_the_least() -> None:
+    def rounds(name: str, *seconds: float, wheels: int = 10) -> tuple[Survey, ...]:
+        return tuple(replace(SURVEY, name=name, seconds=each, wheels=wheels) for each in seconds)
+
+    surveys = {
+        some[0].name: some
+        for some in (
+            rounds("real wheels, pool of 1", 5, 5, 5),
+            rounds("real wheels, pool of 2", 5, 5, 5),
+            rounds("real wheels", 5, 5, 5),
+            rounds("cluster of 1, no latency", 9, 8, 6),
+            rounds("cluster of 2, no latency", 3, 4, 6),
+            *(rounds(f"{n} generated wheels", 2 + n / 10, 3 + n / 5, 99, wheels=n) for n in (10, 20, 40, 80)),
+        )
+    }
+    found = {figure.name: figure for figure in _figures(surveys, REAL, 1.9)}
+    assert found["cluster, no latency: 1 worker / 2 workers"].value == 2.0
+    assert found["cluster, no latency: 1 worker / 2 workers"].met is True
+    assert found["time by number of wheels, least of the rounds: exponent"].value == pytest.approx(1.0)
+    assert found["two processes that only compute: together / one alone"].value == 1.9
 
 
 def test_the_server_is_another_process_that_counts_requests_for_wheels(tmp_path: Path) -> None:
