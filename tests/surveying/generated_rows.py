@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from wheelfuse.abi import cpython, torch
 from wheelfuse.surveying import parts
@@ -79,7 +80,8 @@ def _wheel(
         loaders = draw.choice([(), ("cp312",), (abi,)]) if module is None else (abi,)
         glibc = draw.choice(GLIBC)
         needs_torch = ("2.7", "2.8") if any(row.kind == "torch" for row in asked) else None
-        module_rows.append(_module(name, path, module, target, stable, glibc, loaders, needs_torch))
+        made = _module(name, path, module, target, stable, glibc, loaders, needs_torch)
+        module_rows.append(made._replace(**_face(draw, module is None)))
         member_rows.append(
             MemberRow(name, path, f"sha256={draw.randint(1, 6)}", 1000, draw.randint(100, 900))
         )
@@ -117,8 +119,23 @@ def _files(
         else:
             target = abi if draw.random() < 0.9 else "cp38"
             yield f"pkg/{module}.cpython-{target[2:]}-x86_64-linux-gnu.so", f"pkg.{module}", target, None
-    if draw.random() < 0.5:
+    if draw.random() < 0.7:
         yield "pkg.libs/libhelp.so.1", None, None, None
+    if draw.random() < 0.7:
+        yield "pkg.libs/libhelp.so", None, None, None
+
+
+def _face(draw: random.Random, is_library: bool) -> dict[str, Any]:
+    """What builds of one library have in common; modules may link one."""
+    needed = ("libc.so.6", *(["libhelp.so.1"] if draw.random() < 0.2 else []))
+    if not is_library:
+        return {"needed": needed}
+    bound = draw.random() < 0.2
+    return {
+        "size": draw.choice([1000, 1000, 1000, 1001]),
+        "python_symbols": int(bound),
+        "needed": ("libc.so.6",),
+    }
 
 
 def _symbols(draw: random.Random, name: str, path: str, limited: bool) -> Iterable[SymbolRow]:

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -396,56 +396,67 @@ def test_fuse_candidates(survey: Path) -> None:
         wheel = rows.wheel
         if wheel.abi_tags[0].startswith("cp"):
             groups[wheel.project, wheel.version, families[wheel.platform_tags[0]]].append(rows)
-    expected = {}
+    expected, told_of = {}, set[str]()
     for group, wheels in groups.items():
         if len(wheels) < 2:
             continue
         now = sum(rows.wheel.size or 0 for rows in wheels)
-        fused = fused_size(wheels)
+        fates = {path: fate(path, wheels) for rows in wheels for path in paths_of(rows)}
+        fused = fused_size(wheels, fates)
         if fused < now:
             sizes = [rows.wheel.size or 0 for rows in wheels]
-            expected[group] = (
-                len(wheels),
-                now,
-                fused,
-                now - fused,
-                max(sizes),
-                fused - max(sizes),
-                decisions(wheels),
-            )
-    assert expected
+            named = ({path for path in fates if fates[path] == this} for this in ("alike", "decide"))
+            expected[group] = (len(wheels), now, fused, now - fused, max(sizes), fused - max(sizes), *named)
+            told_of |= set(fates.values())
+    assert told_of == {"once", "each", "alike", "decide"}
     answer = ask(survey, "fuse-candidates")
-    columns = ("wheels", "size", "fused", "saved", "largest", "growth", "to_decide")
+    columns = ("wheels", "size", "fused", "saved", "largest", "growth", "alike", "to_decide")
     told = found(answer, "releases", "project", "version", "platform", *columns)
-    assert {row[:3]: (*row[3:9], set(row[9])) for row in told} == expected
+    assert {row[:3]: (*row[3:9], *map(set, row[9:])) for row in told} == expected
+    free = [alike for *_, alike, decided in expected.values() if not decided]
+    assert f"; {free.count(set())} of them without a decision of yours, " in answer.sentence
+    assert f", {len(free) - free.count(set())} more if libraries" in answer.sentence
 
 
-def fused_size(wheels: Sequence[Rows]) -> int:
+def paths_of(rows: Rows) -> set[str]:
+    return {member.path for member in rows.members}
+
+
+def fused_size(wheels: Sequence[Rows], fates: Mapping[str, str]) -> int:
     once: dict[tuple[str, str], int] = {}
     for rows in wheels:
         for member in rows.members:
-            united = ".dist-info/" in member.path and ".dist-info/sboms/" not in member.path
-            key = (member.path, "" if united else member.digest or "")
+            key = (member.path, (member.digest or "") if fates[member.path] == "each" else "")
             once[key] = max(once.get(key, 0), member.packed)
     return 22 + sum(packed + 76 + 2 * len(path) for (path, _), packed in once.items())
 
 
-def decisions(wheels: Sequence[Rows]) -> set[str]:
-    digests = defaultdict(list)
-    for rows in wheels:
-        objects = {module.path for module in rows.modules}
-        for member in rows.members:
-            if (
-                member.path not in objects
-                and ".dist-info/" not in member.path
-                and "__pycache__" not in member.path
-            ):
-                digests[member.path].append(member.digest)
-    return {
-        path
-        for path, found in digests.items()
-        if len(found) < len(wheels) or (len(set(found)) > 1 and not path.endswith(".py"))
-    }
+def fate(path: str, wheels: Sequence[Rows]) -> str:
+    """What becomes of a file: one copy, or each that differs; or one copy, because they look alike, or by decision."""
+    if ".dist-info/" in path:
+        return "each" if "/sboms/" in path else "once"
+    holding = [rows for rows in wheels if path in paths_of(rows)]
+    digests = {member.digest for rows in holding for member in rows.members if member.path == path}
+    objects = [module for rows in holding for module in rows.modules if module.path == path]
+    if "__pycache__" in path or any(module.module for module in objects):
+        return "each"
+    some_only = len(holding) < len(wheels)
+    if not objects:
+        differs = len(digests) > 1 and not path.endswith(".py")
+        return "decide" if some_only or differs else "each"
+    linked = any(is_linked(path, rows) for rows in holding)
+    if len(digests) > 1 and not some_only:
+        same_face = len({(m.size, m.imports, m.exports, m.needed) for m in objects}) == 1
+        if same_face and not any(module.python_symbols for module in objects):
+            return "alike"
+    return "each" if linked or (len(digests) == 1 and not some_only) else "decide"
+
+
+def is_linked(path: str, rows: Rows) -> bool:
+    """Whether a file of the wheel needs it, or one that is the same under another name."""
+    digests = {member.path: member.digest for member in rows.members}
+    same = {other.rpartition("/")[2] for other in digests if digests[other] == digests[path]}
+    return any(same & set(module.needed) for module in rows.modules)
 
 
 def test_one_wheel_at_two_places_is_fused_once(tmp_path: Path) -> None:

@@ -6,12 +6,21 @@ bytes as they are packed there; metadata is counted once, but for SBOMs that dif
 its headers. What `--share-device-code` would save further is not in it, nor what merge itself adds, some KB. `saved` is
 what the index no longer keeps; `growth` is how many bytes more one user downloads than the `largest` of the wheels has.
 
-Files that need a decision of yours (`--resolve`) are counted as well: those that differ under one path, or that only
-some of the wheels have, and that merge settles by no rule of its own, as it does shared objects, Python sources that
-differ, bytecode and metadata. Sources that only some wheels have are among them.
+`alike` are libraries that differ, but neither in size, nor in the number of their symbols, nor in what they link, and
+that ask for no symbol of CPython. They are counted once, since merge makes one copy of builds of one library. Whether
+they are that, their code tells, which a survey does not read: if it differs, merge asks for a decision, or each CPython
+gets its own.
+
+Files that need a decision of yours (`--resolve`) are counted as well, and in `fused` once: those that differ under one
+path, or that only some of the wheels have, and that merge settles by no rule of its own, as it does extension modules,
+libraries that others link, Python sources that differ, bytecode and metadata. Sources that only some wheels have are
+among them; and so is C that Cython generated, though merge settles it if nothing but Cython's version differs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from wheelfuse.sizes import human_size
 from wheelfuse.surveying.answer import Picture, SurveyAnswer, count, number, several, size, table, text
@@ -37,40 +46,68 @@ SELECT row_number() OVER (ORDER BY project, version, build, platform) AS number,
     count(*) AS wheels, list(cpython) AS cpythons, sum(size) AS size, max(size) AS largest
 FROM single GROUP BY project, version, build, platform HAVING count(*) > 1
 """
+_LINKED = r"""
+SELECT DISTINCT members.id, digest FROM members
+JOIN (SELECT DISTINCT id, unnest(needed) AS name FROM modules JOIN single USING (id)) AS needing
+ON needing.id = members.id AND needing.name = regexp_extract(members.path, '[^/]+$')
+"""
+"""Which files others link: by their name, or as a copy of one of that name, which wheels have for want of links."""
 _FILES = r"""
-SELECT number, id, path, coalesce(digest, '') AS digest, packed,
-    regexp_matches(path, '^[^/]+\.dist-info/') AS info,
-    contains(path, '.dist-info/sboms/') AS sbom
+SELECT number, members.id, members.path, coalesce(members.digest, '') AS digest, members.packed,
+    CASE WHEN contains(members.path, '.dist-info/sboms/') THEN 'sbom'
+        WHEN regexp_matches(members.path, '^[^/]+\.dist-info/') THEN 'metadata'
+        WHEN regexp_matches(members.path, '(^|/)__pycache__/') THEN 'bytecode'
+        WHEN modules.module IS NOT NULL THEN 'module'
+        WHEN modules.id IS NOT NULL THEN 'library'
+        WHEN ends_with(members.path, '.py') THEN 'source'
+        ELSE 'other' END AS kind,
+    linked.id IS NOT NULL AS linked, coalesce(modules.python_symbols, 0) > 0 AS bound,
+    struct_pack(a := modules.size, b := modules.imports, c := modules.exports, d := modules.needed) AS face
 FROM members JOIN single USING (id) JOIN groups
 ON groups.project = single.project AND groups.version = single.version AND groups.platform = single.platform
 AND groups.build IS NOT DISTINCT FROM single.build
+LEFT JOIN modules ON modules.id = members.id AND modules.path = members.path
+LEFT JOIN linked ON linked.id = members.id AND linked.digest = members.digest
 """
+_PATHS = """
+SELECT number, path, CASE
+    WHEN max(kind) = 'metadata' THEN 'once'
+    WHEN max(kind) IN ('sbom', 'bytecode', 'module') THEN 'each'
+    WHEN count(DISTINCT id) < any_value(wheels) THEN if(max(kind) = 'library' AND bool_or(linked), 'each', 'decide')
+    WHEN count(DISTINCT digest) = 1 OR max(kind) = 'source' THEN 'each'
+    WHEN max(kind) = 'library' AND count(DISTINCT face) = 1 AND NOT bool_or(bound) THEN 'alike'
+    WHEN max(kind) = 'library' AND bool_or(linked) THEN 'each'
+    ELSE 'decide' END AS becomes
+FROM files JOIN groups USING (number) GROUP BY number, path
+"""
+"""What becomes of the files of one path: one copy, or each that differs; that of libraries alike, and of what is to
+be decided, is one copy as well."""
 _FUSED = """
 SELECT number, sum(packed + ? + 2 * strlen(path)) + ? AS fused FROM (
-    SELECT number, path, max(packed) AS packed FROM files
-    GROUP BY number, path, CASE WHEN info AND NOT sbom THEN '' ELSE digest END
+    SELECT number, path, max(packed) AS packed FROM files JOIN paths USING (number, path)
+    GROUP BY number, path, if(becomes = 'each', digest, '')
 ) GROUP BY number
 """
-_DECISIONS = r"""
-SELECT number, count(*) AS decisions, list(path ORDER BY path) AS paths FROM (
-    SELECT number, path, count(DISTINCT id) AS held, count(DISTINCT digest) AS digests FROM files
-    WHERE NOT info AND NOT regexp_matches(path, '(^|/)__pycache__/')
-    AND NOT EXISTS (SELECT 1 FROM modules WHERE modules.id = files.id AND modules.path = files.path)
-    GROUP BY number, path
-) JOIN groups USING (number)
-WHERE held < wheels OR (digests > 1 AND NOT ends_with(path, '.py')) GROUP BY number
+_NAMED = """
+SELECT number, list(path ORDER BY path) FILTER (becomes = 'alike') AS alike,
+    list(path ORDER BY path) FILTER (becomes = 'decide') AS to_decide
+FROM paths GROUP BY number
 """
 _ROWS = """
 SELECT project, version, build, platform, wheels, size, fused, size - fused, largest, fused - largest,
-    coalesce(decisions, 0), coalesce(paths, []), cpythons
-FROM groups JOIN fused USING (number) LEFT JOIN decisions USING (number)
+    coalesce(alike, []), coalesce(len(to_decide), 0), coalesce(to_decide, []), cpythons
+FROM groups JOIN fused USING (number) JOIN named USING (number)
 ORDER BY size - fused DESC, project, version, platform
 """
 _COLUMNS = (
     text("project"), text("version"), text("build"), text("platform"), number("wheels"),
     size("size", "bytes now"), size("fused"), size("saved"), size("largest"), size("growth"),
-    number("decisions"), several("to_decide", "to decide"), several("cpythons", "CPythons"),
+    several("alike"), number("decisions"), several("to_decide", "to decide"), several("cpythons", "CPythons"),
 )  # fmt: skip
+_NOTE = (
+    "fused is an estimate, from digests and packed sizes, without what sharing GPU code saves; "
+    "wheelfuse merge tells of one release"
+)
 
 
 def answer(database: Database, asked: Asked) -> SurveyAnswer:
@@ -79,33 +116,40 @@ def answer(database: Database, asked: Asked) -> SurveyAnswer:
     database.keep("platforms", {"platform_tags": "VARCHAR[]", "platform": "VARCHAR"}, platforms)
     database.make("single", _SINGLE)
     database.make("groups", _GROUPS)
+    database.make("linked", _LINKED)
     database.make("files", _FILES)
+    database.make("paths", _PATHS)
     database.make("fused", _FUSED, HEADERS, END)
-    database.make("decisions", _DECISIONS)
-    rows = [(*row[:12], _in_order(row[12])) for row in database.rows(_ROWS) if row[7] > 0]
-    wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
-    free = sum(not row[10] for row in rows)
-    told = (
-        f"{count(wheels, 'wheel')} could be {len(rows):,}: {human_size(saved)} of {human_size(now)} less, "
-        f"{100 * saved / now:.0f}%; {free:,} of them without a decision of yours."
-        if rows
-        else "No release would become smaller."
-    )
+    database.make("named", _NAMED)
+    rows = [(*row[:13], _in_order(row[13])) for row in database.rows(_ROWS) if row[7] > 0]
     return SurveyAnswer(
         QUESTION.name,
         asked.arguments,
         "Candidates for one fused wheel",
-        told,
+        _sentence(rows),
         (
             table(
                 "releases", "Releases", _COLUMNS, rows,
                 Picture(("project", "version", "platform"), ("fused", "saved")),
             ),
         ),
-        ("fused is an estimate, from digests and packed sizes: wheelfuse merge --dry-run tells of one release",)
+        (_NOTE,)
         if rows
         else (),
     )  # fmt: skip
+
+
+def _sentence(rows: Sequence[tuple[Any, ...]]) -> str:
+    if not rows:
+        return "No release would become smaller."
+    wheels, now, saved = (sum(row[at] for row in rows) for at in (4, 5, 7))
+    free = [alike for *_, alike, decisions, _, _ in rows if not decisions]
+    perhaps = sum(map(bool, free))
+    return (
+        f"{count(wheels, 'wheel')} could be {len(rows):,}: {human_size(saved)} of {human_size(now)} less, "
+        f"{100 * saved / now:.0f}%; {len(free) - perhaps:,} of them without a decision of yours"
+        + (f", {perhaps:,} more if libraries that look alike are." if perhaps else ".")
+    )
 
 
 def _in_order(cpythons: list[str]) -> list[str]:
