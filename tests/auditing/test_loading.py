@@ -9,93 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.auditing.images import LIBRARY, OTHER, OUT_OF_REACH, WHEEL, M, image, module_image, subject
 from tests.elf.symbols import SymbolObject
-from tests.native import library, module, soabi
-from tests.wheels import build_wheel, metadata
-from wheelfuse.auditing.finding import Finding, Severity
+from tests.native import library, soabi
+from tests.wheels import build_wheel
 from wheelfuse.auditing.linking import linker
 from wheelfuse.auditing.loading import load
 from wheelfuse.auditing.python_sources import PythonSources
 from wheelfuse.auditing.reading import read_subject
 from wheelfuse.auditing.report import Outcome
-from wheelfuse.auditing.rules.loading import library_out_of_reach, missing_version, undefined_symbol
 from wheelfuse.auditing.subject import Against, Kind, SharedObject, Subject
 from wheelfuse.elf.image import Image
-from wheelfuse.elf.symbols import Import, VersionNeed
 from wheelfuse.errors import Problem
 from wheelfuse.target import Target
-from wheelfuse.wheel.metadata import parse_headers
-from wheelfuse.wheel.name import WheelName
 
 LOADS, SUPPLIED, FAILS = Outcome.LOADS, Outcome.SUPPLIED, Outcome.FAILS
 UNPROVED, MISSING = Outcome.UNPROVED, Outcome.MISSING
 CP312 = Target(12)
-M = "pkg/_m.cpython-312-x86_64-linux-gnu.so"
-WHEEL = "pkg-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
-
-
-def image(
-    exports: str = "",
-    imports: str = "",
-    *,
-    needed: str = "",
-    runpath: str = "",
-    soname: str = "",
-    rpath: bool = False,
-    versions: str = "",
-    needs: dict[str, str] | None = None,
-    machine: str = "EM_X86_64",
-    kind: str = "ET_DYN",
-) -> Image:
-    """*imports* are ``name``, ``name@version``, or ``name?`` for weak ones."""
-    symbols = (item.partition("@") for item in imports.split())
-    return Image(
-        machine,
-        64,
-        True,
-        kind,
-        soname=soname,
-        needed=tuple(needed.split()),
-        runpath=tuple(filter(None, runpath.split(":"))),
-        has_rpath=rpath,
-        imports=tuple(Import(name.rstrip("?"), version, name.endswith("?")) for name, _, version in symbols),
-        exports=frozenset(exports.split()),
-        version_definitions=frozenset(versions.split()),
-        version_needs=tuple(VersionNeed(name, tuple(text.split())) for name, text in (needs or {}).items()),
-    )
-
-
-def module_image(imports: str = "PyList_New", *, exports: str = "PyInit__m", **more: object) -> Image:
-    return image(exports, imports, **more)  # type: ignore[arg-type]
-
-
-def subject(
-    files: dict[str, Image], wheel: str = WHEEL, *, requires: str = "", preloads: bool = False, **more: object
-) -> Subject:
-    """A wheel with these files, whose Python code opens no libraries by itself."""
-    name = WheelName.parse(wheel)
-    headers = parse_headers(
-        metadata(extra="".join(f"Requires-Dist: {item}\n" for item in requires.split())).encode()
-    )
-    made = Subject(
-        wheel,
-        Kind.WHEEL,
-        name=name,
-        interpreter_tags=name.interpreter_tags,
-        platforms=name.platforms,
-        metadata=headers,
-        sizes=dict.fromkeys((*files, "pkg/__init__.py"), 1),
-        files={path: SharedObject(path, 1, file) for path, file in files.items()},
-        preloads=preloads,
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def outcome(files: dict[str, Image], path: str = M, target: Target = CP312) -> Outcome:
     return load(subject(files), path, target).outcome
-
-
-LIBRARY = image("spam", soname="libspam.so.1")
 
 
 @pytest.mark.parametrize(
@@ -249,10 +183,6 @@ def test_what_torch_exports_is_known(symbol: str, expected: Outcome) -> None:
     verdict = load(subject({M: module_image(symbol, needed="libtorch.so libc10.so")}), M, CP312)
     assert verdict.outcome is expected
     assert verdict.assumed == ("libtorch.so (torch)", "libc10.so (torch)")
-
-
-OUT_OF_REACH = {M: module_image(needed="libspam.so.1"), "pkg.libs/libspam.so.1": LIBRARY}
-OTHER = "pkg/_n.cpython-312-x86_64-linux-gnu.so"
 
 
 def test_a_library_out_of_reach_fails_unless_something_may_have_loaded_it() -> None:
@@ -425,6 +355,19 @@ def test_a_file_that_cannot_be_read(problem: str, expected: Outcome) -> None:
     assert load(subject({}, unreadable=unreadable), M, Target(13)).outcome is MISSING
 
 
+def test_names_like_pythons_may_be_those_of_another_distribution() -> None:
+    """PySide's modules ask libshiboken6, which another wheel brings, for PyNobody_... of its own."""
+    extension = module_image("PyList_New PyRun_Nobody", needed="libspam.so.1", runpath="$ORIGIN/../spam/lib")
+    assert load(subject({M: extension}, requires="spam"), M, CP312).outcome is UNPROVED
+    assert load(subject({M: module_image("PyList_New PyRun_Nobody")}), M, CP312).outcome is FAILS
+
+
+def test_a_library_that_is_opened_for_all_to_see_may_define_a_symbol() -> None:
+    wheel = subject({M: module_image("spam")}, requires="spam", preloads=True)
+    assert load(wheel, M, CP312).outcome is FAILS
+    assert load(replace(wheel, opens_globally=True), M, CP312).outcome is UNPROVED
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -444,6 +387,25 @@ def test_python_code_that_opens_libraries(source: str, expected: bool, tmp_path:
     assert sources.open_libraries is expected
     wheel = build_wheel(tmp_path, "cp312", {"pkg/a.py": source, "pkg/b.py": "", "pkg/text": "ctypes.CDLL"})
     assert read_subject(wheel).preloads is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "opens", "for_all"),
+    [
+        (b"import os", False, False),
+        (b"ctypes.CDLL(path)", True, False),
+        (b"ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)", True, True),
+        (b"sys.setdlopenflags(0x102)", True, False),
+    ],
+)
+def test_what_python_code_opens_is_seen_wherever_a_chunk_ends(
+    source: bytes, opens: bool, for_all: bool
+) -> None:
+    for at in range(len(source)):
+        sources = PythonSources()
+        sources.update(source[:at])
+        sources.update(source[at:])
+        assert (sources.open_libraries, sources.open_globally) == (opens, for_all)
 
 
 def test_the_linker_of_a_subject_is_made_once() -> None:
@@ -555,148 +517,3 @@ def test_the_linker_of_this_machine_agrees(tmp_path: Path) -> None:
         "of libz, not linked",
         "hidden in the library",
     }
-
-
-# -- rules
-
-
-def found(rule: object, wheel: Subject) -> list[Finding]:
-    items = list(rule.check(wheel))  # type: ignore[attr-defined]
-    assert all(isinstance(item, Finding) and item.code == rule.RULE.code for item in items)  # type: ignore[attr-defined]
-    return items
-
-
-def linked_module(directory: Path, source: str, **files: bytes) -> Subject:
-    """A real wheel: a module that was linked to a library, and the library that it comes with."""
-    target = Target(12)
-    made_against = library("int spam(void) { return 1; } int eggs(void) { return 2; }", "libspam.so.1")
-    built = module(
-        "_m",
-        target,
-        body="spam(); eggs();",
-        declare="int spam(void); int eggs(void);",
-        beside={"libspam.so.1": made_against},
-    )
-    contents = {"pkg/__init__.py": b"", M: built, "pkg/libspam.so.1": library(source, "libspam.so.1")}
-    return read_subject(build_wheel(directory, "cp312", contents | files))
-
-
-def test_a_symbol_that_the_library_lacks(tmp_path: Path) -> None:
-    good = linked_module(tmp_path / "good", "int spam(void) { return 1; } int eggs(void) { return 2; }")
-    assert found(undefined_symbol, good) == []
-    assert load(good, M, CP312).outcome is LOADS
-
-    (finding,) = found(undefined_symbol, linked_module(tmp_path / "bad", "int spam(void) { return 1; }"))
-    assert finding.message == "import fails: undefined symbol eggs"
-    assert (finding.path, finding.severity, finding.details) == (M, Severity.ERROR, ("eggs",))
-    assert finding.todo.startswith("Link what defines it")
-
-
-def test_the_library_that_should_have_the_symbol_is_named() -> None:
-    needs = {"libspam.so.1": "SPAM_1"}
-    files = {
-        path: module_image("eggs@SPAM_1 ham@SPAM_1", exports=f"PyInit_{name}", needed="libspam.so.1", runpath="$ORIGIN",
-                           needs=needs)
-        for name, path in (("_m", M), ("_n", OTHER))
-    }  # fmt: skip
-    wheel = subject(
-        {**files, "pkg/libspam.so.1": replace(LIBRARY, version_definitions=frozenset({"SPAM_1"}))}
-    )
-    (finding,) = found(undefined_symbol, wheel)
-    assert finding.message == (
-        "import fails: undefined symbol eggs and 1 more in 2 files; libspam.so.1 should have it"
-    )
-    assert finding.details == ("eggs (libspam.so.1)", "ham (libspam.so.1)", M, OTHER)
-
-
-def test_a_symbol_that_only_an_unlinked_library_has() -> None:
-    files = {M: module_image("eggs"), "pkg/libeggs.so": image("eggs")}
-    (finding,) = found(undefined_symbol, subject(files))
-    assert finding.message == "import fails: undefined symbol eggs; pkg/libeggs.so has it, but is not linked"
-    assert finding.severity is Severity.ERROR
-    (finding,) = found(undefined_symbol, subject(files, preloads=True))
-    assert (
-        finding.message == "import may fail: undefined symbol eggs; pkg/libeggs.so has it, but is not linked"
-    )
-    assert finding.severity is Severity.WARNING
-
-
-def test_no_undefined_symbol_is_claimed_where_a_library_is_unknown() -> None:
-    """Nor one of CPython, which rules of their own report, nor one in a file that no CPython imports."""
-    assert found(undefined_symbol, subject({M: module_image("eggs", needed="libcudart.so.12")})) == []
-    assert found(undefined_symbol, subject({M: module_image("eggs", needed="libgone-0123abcd.so")})) == []
-    assert found(undefined_symbol, subject({M: module_image("PyThreadState_GetUnchecked")})) == []
-    assert found(undefined_symbol, subject({M: module_image(), "pkg/plugin.so": image(imports="eggs")})) == []
-
-
-def test_a_library_out_of_reach_is_found() -> None:
-    fine = {**OUT_OF_REACH, M: module_image(needed="libspam.so.1", runpath="$ORIGIN/../pkg.libs")}
-    assert found(library_out_of_reach, subject(fine)) == []
-    (finding,) = found(library_out_of_reach, subject(OUT_OF_REACH))
-    assert finding.message == (
-        "import fails: it needs libspam.so.1, which is at pkg.libs/libspam.so.1, where nothing makes the linker look"
-    )
-    assert (finding.path, finding.severity) == (M, Severity.ERROR)
-    assert "RUNPATH" in finding.todo
-    two = {**OUT_OF_REACH, OTHER: module_image(exports="PyInit__n", needed="libspam.so.1")}
-    (finding,) = found(library_out_of_reach, subject(two, preloads=True))
-    assert finding.message.startswith(
-        "import fails unless something loads the library before: 2 files need libspam.so.1, which is at "
-    )
-    assert (finding.details, finding.severity) == ((M, OTHER), Severity.WARNING)
-
-
-def test_a_library_that_is_no_elf_file_is_out_of_reach(tmp_path: Path) -> None:
-    wheel = linked_module(tmp_path, "int spam;", **{"pkg/libspam.so.1": b"libspam.so.1.0"})
-    (finding,) = found(library_out_of_reach, wheel)
-    assert finding.message == (
-        "import fails: it needs libspam.so.1, but pkg/libspam.so.1 is no shared object that can be read"
-    )
-
-
-def test_a_version_that_the_library_lacks() -> None:
-    def wheel(versions: str) -> Subject:
-        asked = module_image(
-            needed="libspam.so.1", runpath="$ORIGIN", needs={"libspam.so.1": "SPAM_2 SPAM_3"}
-        )
-        brought = replace(LIBRARY, version_definitions=frozenset(versions.split()))
-        return subject({M: asked, "pkg/libspam.so.1": brought})
-
-    assert found(missing_version, wheel("SPAM_1 SPAM_2 SPAM_3")) == []
-    (finding,) = found(missing_version, wheel("SPAM_1"))
-    assert finding.message == (
-        "import fails: it needs version SPAM_2 and 1 more of pkg/libspam.so.1, which does not define it"
-    )
-    assert (finding.path, finding.details, finding.severity) == (M, ("SPAM_2", "SPAM_3"), Severity.ERROR)
-
-
-def test_names_like_pythons_may_be_those_of_another_distribution() -> None:
-    """PySide's modules ask libshiboken6, which another wheel brings, for PyNobody_... of its own."""
-    extension = module_image("PyList_New PyRun_Nobody", needed="libspam.so.1", runpath="$ORIGIN/../spam/lib")
-    assert load(subject({M: extension}, requires="spam"), M, CP312).outcome is UNPROVED
-    assert load(subject({M: module_image("PyList_New PyRun_Nobody")}), M, CP312).outcome is FAILS
-
-
-def test_a_library_that_is_opened_for_all_to_see_may_define_a_symbol() -> None:
-    wheel = subject({M: module_image("spam")}, requires="spam", preloads=True)
-    assert load(wheel, M, CP312).outcome is FAILS
-    assert load(replace(wheel, opens_globally=True), M, CP312).outcome is UNPROVED
-
-
-@pytest.mark.parametrize(
-    ("source", "opens", "for_all"),
-    [
-        (b"import os", False, False),
-        (b"ctypes.CDLL(path)", True, False),
-        (b"ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)", True, True),
-        (b"sys.setdlopenflags(0x102)", True, False),
-    ],
-)
-def test_what_python_code_opens_is_seen_wherever_a_chunk_ends(
-    source: bytes, opens: bool, for_all: bool
-) -> None:
-    for at in range(len(source)):
-        sources = PythonSources()
-        sources.update(source[:at])
-        sources.update(source[at:])
-        assert (sources.open_libraries, sources.open_globally) == (opens, for_all)
