@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.download import Pin, fetched, pins
+from tests.real.download import fetched
 from wheelfuse import MergeOptions, ask, merge, survey
 from wheelfuse.fuse.model import Conflict
 
@@ -31,12 +31,7 @@ GENERATED = ("pyarrow/include/arrow/python/lib.h", "pyarrow/include/arrow/python
 def wheels_of(project: str) -> list[Path]:
     if project in PROJECTS:
         return fetched("projects", project)
-    return sorted({pin.path for pin in audited() if pin.file.startswith(project)})
-
-
-def audited() -> tuple[Pin, ...]:
-    fetched("audit")
-    return pins("audit")
+    return sorted({path for path in fetched("audit") if path.name.startswith(project)})
 
 
 @pytest.fixture(scope="module")

@@ -71,14 +71,18 @@ LEFT JOIN linked ON linked.id = members.id AND linked.digest = members.digest
 """
 _PATHS = """
 SELECT number, path, CASE
-    WHEN max(kind) = 'metadata' THEN 'once'
-    WHEN max(kind) IN ('sbom', 'bytecode', 'module') THEN 'each'
-    WHEN count(DISTINCT id) < any_value(wheels) THEN if(max(kind) = 'library' AND bool_or(linked), 'each', 'decide')
-    WHEN count(DISTINCT digest) = 1 OR max(kind) = 'source' THEN 'each'
-    WHEN max(kind) = 'library' AND count(DISTINCT face) = 1 AND NOT bool_or(bound) THEN 'alike'
-    WHEN max(kind) = 'library' AND bool_or(linked) THEN 'each'
+    WHEN kind = 'metadata' THEN 'once'
+    WHEN kind IN ('sbom', 'bytecode', 'module') THEN 'each'
+    WHEN kind = 'library' AND everywhere AND differs AND same_face THEN 'alike'
+    WHEN kind = 'library' AND linked THEN 'each'
+    WHEN everywhere AND (kind = 'source' OR NOT differs) THEN 'each'
     ELSE 'decide' END AS becomes
-FROM files JOIN groups USING (number) GROUP BY number, path
+FROM (
+    SELECT number, path, max(kind) AS kind, count(DISTINCT id) = any_value(wheels) AS everywhere,
+        count(DISTINCT digest) > 1 AS differs, bool_or(linked) AS linked,
+        count(DISTINCT face) = 1 AND NOT bool_or(bound) AS same_face
+    FROM files JOIN groups USING (number) GROUP BY number, path
+)
 """
 """What becomes of the files of one path: one copy, or each that differs; that of libraries alike, and of what is to
 be decided, is one copy as well."""
